@@ -1,1 +1,6 @@
-//! Under construction.
+//! Behaviour through sockets, files and exit codes. One binary for all of it: one link, and the
+//! tests share nothing but the programs they start. One file for each group of methods, named as
+//! in `schemas/` and `host/src/methods/`.
+#![allow(clippy::unwrap_used)]
+
+mod connect;

@@ -1,1 +1,25 @@
-//! Under construction.
+//! What the black-box tests and benches share: a gateway process, raw clients, device keys,
+//! fake providers.
+//!
+//! Nothing here links the daemon: a test speaks to the real `openclaw` binary over sockets, files
+//! and exit codes. Every wait has a bound ([`wait::PATIENCE`]) that only a broken gateway reaches;
+//! no test depends on how long something takes.
+// The bans of clippy.toml are for the daemon: this crate is where processes, clocks and loose
+// tasks of the tests live.
+#![allow(clippy::disallowed_methods)]
+
+pub mod binaries;
+pub mod cli;
+pub mod client;
+pub mod device;
+pub mod gateway;
+pub mod http;
+pub mod log;
+pub mod login;
+pub mod transcript;
+pub mod wait;
+
+pub use client::{Client, Close};
+pub use device::Device;
+pub use gateway::{Gateway, Setup};
+pub use login::Login;

@@ -1,0 +1,5 @@
+//! What clients nobody here wrote send and expect: signature vectors, recorded conversations
+//! replayed against the gateway, and the real programs.
+#![allow(clippy::unwrap_used)]
+
+mod vectors;

@@ -1,0 +1,327 @@
+//! A raw WebSocket client: frames are JSON values, nothing is validated or hidden, so that a test
+//! sees what a client sees.
+
+use std::collections::VecDeque;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message, http};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::login::Login;
+use crate::wait::within;
+
+/// How a connection ended: 1005 stands for a close without a code, 1006 for a broken socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// The code of the close frame.
+    pub code: u16,
+    /// Its reason.
+    pub reason: String,
+}
+
+impl Close {
+    /// What a test expects.
+    #[must_use]
+    pub fn new(code: u16, reason: &str) -> Self {
+        Self {
+            code,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// One open connection.
+pub struct Client {
+    socket: WebSocketStream<TcpStream>,
+    waiting: VecDeque<Value>,
+    closed: Option<Close>,
+    requests: u64,
+    /// The challenge's payload.
+    pub challenge: Value,
+    /// The payload of hello-ok, once connected.
+    pub hello: Value,
+}
+
+impl Client {
+    /// Opens the socket and reads the challenge.
+    pub async fn open(port: u16) -> Self {
+        Self::open_with(port, "/", &[]).await
+    }
+
+    /// The same with a path and header fields of choice. A `host` field replaces the usual one.
+    ///
+    /// # Panics
+    /// When the gateway refuses the upgrade or sends no challenge.
+    pub async fn open_with(port: u16, path: &str, headers: &[(&str, &str)]) -> Self {
+        let socket = upgrade(port, path, headers)
+            .await
+            .expect("the gateway upgrades");
+        let mut client = Self {
+            socket,
+            waiting: VecDeque::new(),
+            closed: None,
+            requests: 0,
+            challenge: Value::Null,
+            hello: Value::Null,
+        };
+        let frame = client.frame().await;
+        assert_eq!(frame["event"], "connect.challenge", "first frame: {frame}");
+        client.challenge = frame["payload"].clone();
+        client
+    }
+
+    /// Connects and expects hello-ok.
+    pub async fn connect(port: u16, login: &Login) -> Self {
+        let mut client = Self::open(port).await;
+        client.log_in(login).await;
+        client
+    }
+
+    /// Sends `connect` on an open socket and expects hello-ok.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn log_in(&mut self, login: &Login) {
+        let answer = self.try_log_in(login).await;
+        assert_eq!(answer["ok"], true, "connect was refused: {answer}");
+        self.hello = answer["payload"].clone();
+    }
+
+    /// Sends `connect` and returns the response frame, whatever it says.
+    pub async fn try_log_in(&mut self, login: &Login) -> Value {
+        let params = login.signed(self.nonce());
+        self.call("connect", params).await
+    }
+
+    /// The nonce of the challenge.
+    ///
+    /// # Panics
+    /// When the challenge had none.
+    #[must_use]
+    pub fn nonce(&self) -> &str {
+        self.challenge["nonce"]
+            .as_str()
+            .expect("a challenge carries a nonce")
+    }
+
+    /// Sends a request and returns its id.
+    pub async fn request(&mut self, method: &str, params: Value) -> String {
+        self.requests += 1;
+        let id = format!("r{}", self.requests);
+        let mut frame = json!({ "type": "req", "id": id, "method": method });
+        if !params.is_null() {
+            frame["params"] = params;
+        }
+        self.send(&frame).await;
+        id
+    }
+
+    /// Sends a request and returns the next response frame with its id.
+    pub async fn call(&mut self, method: &str, params: Value) -> Value {
+        let id = self.request(method, params).await;
+        self.response(&id).await
+    }
+
+    /// Sends a request that must succeed; returns the payload.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn ok(&mut self, method: &str, params: Value) -> Value {
+        let frame = self.call(method, params).await;
+        assert_eq!(frame["ok"], true, "{method} failed: {frame}");
+        frame["payload"].clone()
+    }
+
+    /// Sends a request that must fail; returns the error object.
+    ///
+    /// # Panics
+    /// When it succeeds.
+    pub async fn refused(&mut self, method: &str, params: Value) -> Value {
+        let frame = self.call(method, params).await;
+        assert_eq!(
+            frame["ok"], false,
+            "{method} should have been refused: {frame}"
+        );
+        frame["error"].clone()
+    }
+
+    /// The next response with this id; frames that came before stay for later.
+    pub async fn response(&mut self, id: &str) -> Value {
+        self.find(&format!("the response {id}"), |frame| {
+            frame["type"] == "res" && frame["id"] == id
+        })
+        .await
+    }
+
+    /// The next event with this name.
+    pub async fn event(&mut self, name: &str) -> Value {
+        self.event_where(name, |_| true).await
+    }
+
+    /// The next event with this name whose payload fits.
+    pub async fn event_where(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.find(&format!("an event {name}"), |frame| {
+            frame["event"] == name && fits(&frame["payload"])
+        })
+        .await
+    }
+
+    /// The first frame that fits, of those that wait and those to come.
+    ///
+    /// # Panics
+    /// When the connection ends first, or nothing comes.
+    pub async fn find(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        if let Some(place) = self.waiting.iter().position(&fits) {
+            return self
+                .waiting
+                .remove(place)
+                .expect("the place was just found");
+        }
+        within(what, async {
+            loop {
+                match self.read().await {
+                    Some(frame) if fits(&frame) => return frame,
+                    Some(frame) => self.waiting.push_back(frame),
+                    None => panic!("closed ({:?}) while waiting for {what}", self.closed),
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next frame of any kind.
+    ///
+    /// # Panics
+    /// When the connection ends first, or nothing comes.
+    pub async fn frame(&mut self) -> Value {
+        self.find("a frame", |_| true).await
+    }
+
+    /// All frames that came before the gateway answered a `health` sent now: a way to say "and
+    /// nothing else was sent".
+    pub async fn settle(&mut self) -> Vec<Value> {
+        let id = self.request("health", json!({})).await;
+        self.response(&id).await;
+        self.waiting.drain(..).collect()
+    }
+
+    /// Reads until the connection ends; frames on the way stay for [`Client::frame`].
+    pub async fn closed(&mut self) -> Close {
+        within("the gateway to close", async {
+            while let Some(frame) = self.read().await {
+                self.waiting.push_back(frame);
+            }
+        })
+        .await;
+        self.closed
+            .clone()
+            .expect("reading ended because the connection did")
+    }
+
+    /// Frames received and not yet looked at.
+    pub fn take_waiting(&mut self) -> Vec<Value> {
+        self.waiting.drain(..).collect()
+    }
+
+    /// Sends a frame as text.
+    pub async fn send(&mut self, frame: &Value) {
+        self.send_text(frame.to_string()).await;
+    }
+
+    /// Sends any text. A gateway that has closed already is not an error here: the test will see
+    /// the close.
+    pub async fn send_text(&mut self, text: impl Into<String>) {
+        self.send_message(Message::text(text.into())).await;
+    }
+
+    /// Sends bytes as a binary message.
+    pub async fn send_binary(&mut self, bytes: impl Into<Vec<u8>>) {
+        self.send_message(Message::binary(bytes.into())).await;
+    }
+
+    /// Sends a WebSocket ping and waits for its pong.
+    pub async fn ping(&mut self, body: &[u8]) {
+        self.send_message(Message::Ping(body.to_vec().into())).await;
+        within("a pong", async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Pong(answer))) if answer == body => return,
+                    Some(Ok(Message::Text(text))) => {
+                        self.waiting
+                            .push_back(serde_json::from_str(&text).expect("JSON frames"));
+                    }
+                    Some(Ok(_)) => {}
+                    other => panic!("no pong but {other:?}"),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Closes from the client's side and waits for the end.
+    pub async fn leave(mut self) {
+        // A gateway that closed first leaves nothing to close: that is fine.
+        _ = self.socket.close(None).await;
+        self.closed().await;
+    }
+
+    async fn send_message(&mut self, message: Message) {
+        match within("the gateway to take a frame", self.socket.send(message)).await {
+            Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_)) => {}
+            Err(Error::Protocol(_)) => {}
+            Err(other) => panic!("cannot send: {other}"),
+        }
+    }
+
+    async fn read(&mut self) -> Option<Value> {
+        while self.closed.is_none() {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    let frame = serde_json::from_str(&text);
+                    return Some(frame.unwrap_or_else(|e| panic!("not JSON ({e}): {text}")));
+                }
+                Some(Ok(Message::Binary(bytes))) => panic!("a binary frame: {bytes:?}"),
+                Some(Ok(Message::Close(frame))) => {
+                    self.closed = Some(frame.map_or(Close::new(1005, ""), |frame| Close {
+                        code: frame.code.into(),
+                        reason: frame.reason.to_string(),
+                    }));
+                    // Completes the closing handshake; the other side may be gone already.
+                    _ = self.socket.close(None).await;
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => self.closed = Some(Close::new(1006, "")),
+            }
+        }
+        None
+    }
+}
+
+/// The WebSocket upgrade alone.
+///
+/// # Errors
+/// Whatever the gateway answered instead of upgrading.
+pub async fn upgrade(
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<WebSocketStream<TcpStream>, Error> {
+    let mut request = format!("ws://127.0.0.1:{port}{path}").into_client_request()?;
+    for (name, value) in headers {
+        let name: http::HeaderName = name.parse().expect("a header name");
+        request
+            .headers_mut()
+            .insert(name, value.parse().expect("a header value"));
+    }
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let config = WebSocketConfig::default()
+        .max_message_size(None)
+        .max_frame_size(None);
+    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
+    Ok(socket)
+}
