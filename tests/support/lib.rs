@@ -9,6 +9,11 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod binaries;
+pub mod bot_api;
+pub mod bot_api_html;
+pub mod bot_api_line;
+pub mod bot_api_methods;
+pub mod bot_api_state;
 pub mod cli;
 pub mod client;
 pub mod device;
@@ -23,3 +28,6 @@ pub use client::{Client, Close};
 pub use device::Device;
 pub use gateway::{Gateway, Setup};
 pub use login::Login;
+
+#[cfg(test)]
+mod bot_api_tests;
