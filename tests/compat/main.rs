@@ -2,4 +2,6 @@
 //! replayed against the gateway, and the real programs.
 #![allow(clippy::unwrap_used)]
 
+mod likeness;
+mod replay;
 mod vectors;

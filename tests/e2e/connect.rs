@@ -1,11 +1,519 @@
-//! The handshake: what is let in, what is refused, and how the connection ends.
+//! The handshake: what is let in, what is refused with which words, and how connections end.
+//! The tables follow the wire document's sections on the time before and after hello-ok.
 
-use support::{Gateway, Login};
+use serde_json::{Value, json};
+use support::client::upgrade;
+use support::{Close, Device, Gateway, Login, Setup};
+
+const FRAME_BYTES_BEFORE_HELLO_MAX: usize = 65_536;
+const FRAME_BYTES_MAX: usize = 26_214_400;
 
 #[tokio::test]
-async fn an_operator_on_the_same_machine_is_let_in() {
+async fn hello_ok_tells_what_clients_need() {
     let gateway = Gateway::start().await;
-    let client = gateway.connect(&Login::fresh()).await;
-    assert_eq!(client.hello["type"], "hello-ok");
+    let device = Device::new();
+    let client = gateway.connect(&Login::operator(&device)).await;
+    let hello = &client.hello;
+    assert_eq!(hello["type"], "hello-ok");
+    assert_eq!(hello["protocol"], 3);
+    assert_eq!(hello["server"]["connId"].as_str().unwrap().len(), 36);
+    assert_eq!(
+        hello["policy"],
+        json!({ "maxPayload": FRAME_BYTES_MAX, "maxBufferedBytes": 52_428_800, "tickIntervalMs": 30_000 })
+    );
+    let snapshot = &hello["snapshot"];
+    assert_eq!(snapshot["authMode"], "token");
+    assert_eq!(snapshot["stateDir"], json!(gateway.state_dir()));
+    assert_eq!(
+        snapshot["configPath"],
+        json!(gateway.state_dir().join("openclaw.json"))
+    );
+    assert_eq!(
+        snapshot["sessionDefaults"],
+        json!({ "defaultAgentId": "main", "mainKey": "main", "mainSessionKey": "agent:main:main", "scope": "per-sender" })
+    );
+    assert!(snapshot["uptimeMs"].is_u64());
+    assert!(snapshot["stateVersion"]["presence"].as_u64().unwrap() >= 1);
+    assert!(snapshot["stateVersion"]["health"].as_u64().unwrap() >= 1);
+    assert!(
+        snapshot["presence"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|entry| entry["ts"].is_u64())
+    );
+    assert_eq!(hello["auth"]["role"], "operator");
+    assert_eq!(hello["auth"]["deviceToken"].as_str().unwrap().len(), 43);
+}
+
+/// What was not built is not advertised; what is advertised has a handler.
+#[tokio::test]
+async fn only_what_works_is_advertised() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    let methods = client.hello["features"]["methods"]
+        .as_array()
+        .unwrap()
+        .clone();
+    assert!(methods.iter().any(|m| m == "health") && !methods.iter().any(|m| m == "cron.list"));
+    for method in methods {
+        let method = method.as_str().unwrap();
+        // A wrong param: a method that exists refuses it or, where the schema is open, answers.
+        let frame = client.call(method, json!({ "noSuchParam": true })).await;
+        let message = frame["error"]["message"].as_str().unwrap_or_default();
+        assert!(!message.starts_with("unknown method"), "{method}: {frame}");
+    }
+}
+
+/// Not a request frame at all: the gateway closes without an answer.
+#[tokio::test]
+async fn before_hello_what_is_no_request_is_closed() {
+    let gateway = Gateway::start().await;
+    let quiet = Close::new(1000, "");
+    let invalid = Close::new(1008, "invalid request frame");
+    for (text, expected) in [
+        ("hello", &quiet),
+        ("", &quiet),
+        ("{\"type\":", &quiet),
+        ("null", &invalid),
+        ("[]", &invalid),
+        ("7", &invalid),
+        (r#"{"type":"event","event":"x"}"#, &invalid),
+        (r#"{"type":"req","id":7,"method":"connect"}"#, &invalid),
+        (r#"{"type":"req","method":"connect"}"#, &invalid),
+        (r#"{"type":"req","id":"","method":"connect"}"#, &invalid),
+        (
+            r#"{"type":"req","id":"1","method":"connect","extra":1}"#,
+            &invalid,
+        ),
+    ] {
+        let mut client = gateway.open().await;
+        client.send_text(text).await;
+        assert_eq!(&client.closed().await, expected, "after {text:?}");
+        assert_eq!(client.take_waiting(), Vec::<Value>::new(), "after {text:?}");
+
+        let mut client = gateway.open().await;
+        client.send_binary(text).await;
+        assert_eq!(&client.closed().await, expected, "after {text:?} as bytes");
+    }
+    let mut client = gateway.open().await;
+    client.send_binary([0xff, 0xfe, 0x00]).await;
+    assert_eq!(client.closed().await, quiet, "after bytes that are no text");
+}
+
+/// A request that is refused before anything about its sender is looked at.
+#[tokio::test]
+async fn before_hello_a_wrong_request_is_answered_and_closed() {
+    let gateway = Gateway::start().await;
+    let right = Login::without_device().params;
+    let with = |field: &str, value: Value| {
+        let mut params = right.clone();
+        params[field] = value;
+        params
+    };
+    let without = |field: &str| {
+        let mut params = right.clone();
+        params.as_object_mut().unwrap().remove(field);
+        params
+    };
+    for (method, params, code, message) in [
+        (
+            "health",
+            json!({}),
+            1008,
+            "invalid handshake: first request must be connect",
+        ),
+        (
+            "connect",
+            without("client"),
+            1008,
+            "invalid connect params: must have required property 'client'",
+        ),
+        (
+            "connect",
+            with("zzz", json!(1)),
+            1008,
+            "invalid connect params: at root: unexpected property 'zzz'",
+        ),
+        (
+            "connect",
+            with("minProtocol", json!("3")),
+            1008,
+            "invalid connect params: at /minProtocol: must be integer",
+        ),
+        (
+            "connect",
+            with("minProtocol", json!(0)),
+            1008,
+            "invalid connect params: at /minProtocol: must be >= 1",
+        ),
+        (
+            "connect",
+            with("scopes", json!([""])),
+            1008,
+            "invalid connect params: at /scopes/0: must NOT have fewer than 1 characters",
+        ),
+        (
+            "connect",
+            with(
+                "client",
+                json!({ "id": "cli", "version": "1", "platform": "x", "mode": "spoon" }),
+            ),
+            1008,
+            "invalid connect params: at /client/mode: must be equal to constant; at /client/mode: must match a schema in anyOf",
+        ),
+        (
+            "connect",
+            with("minProtocol", json!(5)),
+            1002,
+            "protocol mismatch",
+        ),
+        (
+            "connect",
+            with("maxProtocol", json!(2)),
+            1002,
+            "protocol mismatch",
+        ),
+        (
+            "connect",
+            with("role", json!("admin")),
+            1008,
+            "invalid role",
+        ),
+    ] {
+        let mut params = params;
+        if message == "protocol mismatch" && params["minProtocol"] == 5 {
+            params["maxProtocol"] = json!(9);
+        } else if message == "protocol mismatch" {
+            params["minProtocol"] = json!(1);
+        }
+        let mut client = gateway.open().await;
+        let error = client.refused(method, params).await;
+        assert_eq!(error["code"], "INVALID_REQUEST", "{error}");
+        assert_eq!(error["message"], message);
+        let cut: String = message.chars().take(120).collect();
+        assert_eq!(client.closed().await, Close::new(code, &cut));
+    }
+}
+
+#[tokio::test]
+async fn integers_may_have_a_point_when_nothing_follows_it() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.open().await;
+    let login = Login::without_device().set("minProtocol", json!(3.0));
+    assert_eq!(client.try_log_in(&login).await["ok"], true);
+    let mut client = gateway.open().await;
+    let error = client
+        .try_log_in(&Login::without_device().set("minProtocol", json!(2.5)))
+        .await;
+    let expected = "invalid connect params: at /minProtocol: must be integer";
+    assert_eq!(error["error"]["message"], expected);
+}
+
+#[tokio::test]
+async fn before_hello_a_frame_has_at_most_64_kib() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.open().await;
+    client
+        .send_text("x".repeat(FRAME_BYTES_BEFORE_HELLO_MAX + 1))
+        .await;
+    assert_eq!(client.closed().await, Close::new(1009, ""));
+
+    // One byte less is read, and is a request.
+    let mut client = gateway.open().await;
+    let frame = r#"{"type":"req","id":"1","method":"health"}"#;
+    let padding = " ".repeat(FRAME_BYTES_BEFORE_HELLO_MAX - frame.len());
+    client.send_text(format!("{frame}{padding}")).await;
+    let reason = "invalid handshake: first request must be connect";
+    assert_eq!(client.response("1").await["error"]["message"], reason);
+    assert_eq!(client.closed().await, Close::new(1008, reason));
+}
+
+/// Frames that arrive during the handshake wait for its end.
+#[tokio::test]
+async fn requests_behind_connect_are_answered_after_it() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.open().await;
+    let params = Login::fresh().signed(client.nonce());
+    let connect = client.request("connect", params).await;
+    let health = client.request("health", json!({})).await;
+    let first = client
+        .find("an answer", |frame| frame["type"] == "res")
+        .await;
+    assert_eq!(
+        (&first["id"], &first["ok"]),
+        (&json!(connect), &json!(true))
+    );
+    assert_eq!(client.response(&health).await["ok"], true);
+}
+
+#[tokio::test]
+async fn binary_frames_are_read_like_text() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.open().await;
+    let params = Login::fresh().signed(client.nonce());
+    let frame = json!({ "type": "req", "id": "b1", "method": "connect", "params": params });
+    client.send_binary(frame.to_string()).await;
+    assert_eq!(client.response("b1").await["payload"]["type"], "hello-ok");
+    client
+        .send_binary(r#"{"type":"req","id":"b2","method":"health"}"#)
+        .await;
+    assert_eq!(client.response("b2").await["ok"], true);
+}
+
+#[tokio::test]
+async fn any_path_is_the_socket_and_pings_are_answered() {
+    let gateway = Gateway::start().await;
+    for path in ["/", "/gateway", "/a/b?c=d"] {
+        let mut client = support::Client::open_with(gateway.port(), path, &[]).await;
+        client.log_in(&Login::fresh()).await;
+        client.ping(b"are you there").await;
+    }
+}
+
+#[tokio::test]
+async fn no_extension_and_no_subprotocol_is_agreed() {
+    let gateway = Gateway::start().await;
+    let offer = [(
+        "sec-websocket-extensions",
+        "permessage-deflate; client_max_window_bits",
+    )];
+    let (_socket, answer) = upgrade(gateway.port(), "/", &offer).await.unwrap();
+    assert!(!answer.contains_key("sec-websocket-extensions"));
+    assert!(!answer.contains_key("sec-websocket-protocol"));
+}
+
+#[tokio::test]
+async fn without_a_device_all_scopes_are_gone() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.connect(&Login::without_device()).await;
+    assert!(
+        client
+            .hello
+            .get("auth")
+            .is_none_or(|auth| auth.get("deviceToken").is_none())
+    );
+    client.ok("health", json!({})).await;
+    let error = client.refused("status", json!({})).await;
+    assert_eq!(
+        error,
+        json!({ "code": "INVALID_REQUEST", "message": "missing scope: operator.read" })
+    );
+}
+
+/// After hello-ok nothing a client can say by mistake ends the connection.
+#[tokio::test]
+async fn after_hello_mistakes_are_answered_and_the_connection_stays() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    client.send_text("garbage").await;
+    client.send_binary([0xff]).await;
+    for (frame, id, errors) in [
+        (
+            r#"{"type":"req","id":7,"method":"health"}"#,
+            json!(7),
+            "at /id: must be string",
+        ),
+        (
+            r#"{"type":"req","id":"","method":"health"}"#,
+            json!(""),
+            "at /id: must NOT have fewer than 1 characters",
+        ),
+        (
+            r#"{"type":"req","id":"x","method":"health","foo":1}"#,
+            json!("x"),
+            "at root: unexpected property 'foo'",
+        ),
+        (
+            r#"{"type":"req","id":"y"}"#,
+            json!("y"),
+            "must have required property 'method'",
+        ),
+        (
+            r#"{"type":"req","id":null,"method":"m"}"#,
+            json!("invalid"),
+            "at /id: must be string",
+        ),
+        ("[]", json!("invalid"), "must be object"),
+    ] {
+        client.send_text(frame).await;
+        let answer = client.find(frame, |answer| answer["type"] == "res").await;
+        assert_eq!(answer["id"], id, "{answer}");
+        assert_eq!(answer["error"]["code"], "INVALID_REQUEST");
+        assert_eq!(
+            answer["error"]["message"],
+            format!("invalid request frame: {errors}")
+        );
+    }
+    for (method, params, message) in [
+        (
+            "connect",
+            json!({}),
+            "connect is only valid as the first request",
+        ),
+        ("bogus.method", json!({}), "unknown method: bogus.method"),
+        (
+            "device.pair.list",
+            json!({ "x": 1 }),
+            "invalid device.pair.list params: at root: unexpected property 'x'",
+        ),
+        (
+            "device.pair.approve",
+            json!([]),
+            "invalid device.pair.approve params: must be object",
+        ),
+        (
+            "device.pair.approve",
+            json!({ "requestId": "", "x": 1 }),
+            "invalid device.pair.approve params: at root: unexpected property 'x'; at /requestId: must NOT have fewer than 1 characters",
+        ),
+    ] {
+        let error = client.refused(method, params).await;
+        assert_eq!(
+            error,
+            json!({ "code": "INVALID_REQUEST", "message": message })
+        );
+    }
+    client.ok("health", json!({})).await;
+}
+
+#[tokio::test]
+async fn params_may_be_absent_or_null_and_ids_may_repeat() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    for frame in [
+        r#"{"type":"req","id":"same","method":"device.pair.list"}"#,
+        r#"{"type":"req","id":"same","method":"device.pair.list","params":null}"#,
+    ] {
+        client.send_text(frame).await;
+    }
+    for _ in 0..2 {
+        assert_eq!(client.response("same").await["ok"], true);
+    }
+}
+
+#[tokio::test]
+async fn without_admin_the_scope_is_named_first() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator_with(&["operator.read"]).await;
+    for (method, scope) in [
+        ("connect", "operator.admin"),
+        ("bogus.method", "operator.admin"),
+        ("chat.send", "operator.write"),
+        ("device.pair.list", "operator.pairing"),
+        ("system-event", "operator.admin"),
+        ("config.set", "operator.admin"),
+        ("exec.approvals.get", "operator.admin"),
+    ] {
+        let error = client.refused(method, json!({})).await;
+        assert_eq!(
+            error["message"],
+            format!("missing scope: {scope}"),
+            "{method}"
+        );
+        assert_eq!(error["code"], "INVALID_REQUEST");
+    }
+    // Writing includes reading.
+    let mut writer = gateway.operator_with(&["operator.write"]).await;
+    writer.ok("status", json!({})).await;
+}
+
+#[tokio::test]
+async fn a_node_may_ask_for_health_and_is_cut_off_when_it_insists_on_more() {
+    let gateway = Gateway::start().await;
+    let mut node = gateway.connect(&Login::fresh().node()).await;
+    node.ok("health", json!({})).await;
+    for _ in 0..9 {
+        let error = node.refused("status", json!({})).await;
+        assert_eq!(error["message"], "unauthorized role: node");
+    }
+    // Another answer in between starts the count again.
+    node.ok("health", json!({})).await;
+    for _ in 0..11 {
+        let error = node.refused("no.such.method", json!({})).await;
+        assert_eq!(error["message"], "unauthorized role: node");
+    }
+    assert_eq!(
+        node.closed().await,
+        Close::new(1008, "repeated unauthorized calls")
+    );
+}
+
+#[tokio::test]
+async fn an_operator_may_not_call_what_is_for_nodes() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    let error = client.refused("node.event", json!({})).await;
+    assert_eq!(error["message"], "unauthorized role: operator");
+}
+
+#[tokio::test]
+async fn after_hello_a_frame_has_at_most_25_mib() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    client.send_text("x".repeat(FRAME_BYTES_MAX)).await;
+    client.ok("health", json!({})).await;
+    client.send_text("x".repeat(FRAME_BYTES_MAX + 1)).await;
+    assert_eq!(client.closed().await, Close::new(1009, ""));
+}
+
+#[tokio::test]
+async fn both_protocol_numbers_of_a_range_are_looked_at() {
+    let gateway = Gateway::start().await;
+    let login = Login::fresh()
+        .set("minProtocol", json!(1))
+        .set("maxProtocol", json!(9));
+    let client = gateway.connect(&login).await;
     assert_eq!(client.hello["protocol"], 3);
+    let mut client = gateway.open().await;
+    let newer = Login::fresh()
+        .set("minProtocol", json!(4))
+        .set("maxProtocol", json!(4));
+    let error = client.try_log_in(&newer).await["error"].clone();
+    assert_eq!(error["details"]["expectedProtocol"], 3);
+}
+
+#[tokio::test]
+async fn the_probes_answer() {
+    let gateway = Setup::new().start().await;
+    let live = support::http::get(gateway.port(), "/healthz", &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        (live.status, live.body.as_str()),
+        (200, r#"{"ok":true,"status":"live"}"#)
+    );
+    assert!(
+        live.head.contains("cache-control: no-store"),
+        "{}",
+        live.head
+    );
+    assert!(
+        live.head.contains("x-content-type-options: nosniff"),
+        "{}",
+        live.head
+    );
+    let ready = support::http::get(gateway.port(), "/readyz", &[])
+        .await
+        .unwrap();
+    let body: Value = serde_json::from_str(&ready.body).unwrap();
+    assert_eq!(
+        (ready.status, &body["ready"], &body["failing"]),
+        (200, &json!(true), &json!([]))
+    );
+    let wrong = support::http::request(gateway.port(), "POST", "/healthz", &[])
+        .await
+        .unwrap();
+    assert_eq!(wrong.status, 405);
+    assert!(wrong.head.contains("allow: get, head"), "{}", wrong.head);
+    let nowhere = support::http::get(gateway.port(), "/nowhere", &[])
+        .await
+        .unwrap();
+    assert_eq!(nowhere.status, 404);
+    // From behind a proxy only the one word.
+    let far = ["X-Forwarded-For: 203.0.113.9"];
+    let ready = support::http::get(gateway.port(), "/readyz", &far)
+        .await
+        .unwrap();
+    assert_eq!(ready.body, r#"{"ready":true}"#);
 }

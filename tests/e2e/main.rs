@@ -4,3 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod connect;
+mod credentials;
+mod devices;
+mod events;

@@ -57,7 +57,7 @@ impl Client {
     /// # Panics
     /// When the gateway refuses the upgrade or sends no challenge.
     pub async fn open_with(port: u16, path: &str, headers: &[(&str, &str)]) -> Self {
-        let socket = upgrade(port, path, headers)
+        let (socket, _) = upgrade(port, path, headers)
             .await
             .expect("the gateway upgrades");
         let mut client = Self {
@@ -301,7 +301,7 @@ impl Client {
     }
 }
 
-/// The WebSocket upgrade alone.
+/// The WebSocket upgrade alone: the socket and the header fields of the answer.
 ///
 /// # Errors
 /// Whatever the gateway answered instead of upgrading.
@@ -309,7 +309,7 @@ pub async fn upgrade(
     port: u16,
     path: &str,
     headers: &[(&str, &str)],
-) -> Result<WebSocketStream<TcpStream>, Error> {
+) -> Result<(WebSocketStream<TcpStream>, http::HeaderMap), Error> {
     let mut request = format!("ws://127.0.0.1:{port}{path}").into_client_request()?;
     for (name, value) in headers {
         let name: http::HeaderName = name.parse().expect("a header name");
@@ -322,6 +322,6 @@ pub async fn upgrade(
     let config = WebSocketConfig::default()
         .max_message_size(None)
         .max_frame_size(None);
-    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
-    Ok(socket)
+    let (socket, answer) = client_async_with_config(request, stream, Some(config)).await?;
+    Ok((socket, answer.headers().clone()))
 }

@@ -16,8 +16,10 @@ pub enum Step {
     Client(Value, bool),
     /// The client sent this text, which is no frame.
     Raw(String),
-    /// The end: code and reason.
+    /// The gateway closed: code and reason.
     Close(u16, String),
+    /// The client closed, without a code.
+    Leave,
 }
 
 /// Reads a recording.
@@ -43,7 +45,7 @@ fn step(line: &str) -> Option<Step> {
         (Some("c2s"), None) => Some(Step::Raw(
             line["raw"].as_str().expect("raw text").to_owned(),
         )),
-        (Some("close"), _) if line["by"] == "client" => None,
+        (Some("close"), _) if line["by"] == "client" || line["code"] == 1005 => Some(Step::Leave),
         (Some("close"), _) => {
             let code = line["code"]
                 .as_u64()
