@@ -62,20 +62,13 @@ fn profile_folder() -> PathBuf {
     folder.to_owned()
 }
 
-/// The same selection of packages and kinds as the test command, so that every dependency has
-/// the same features and nothing but the missing programs is compiled.
+/// For a test run: the same selection of packages and kinds as the test command, so that every
+/// dependency has the same features and nothing but the missing programs is compiled.
 fn build(folder: &Path) {
     let mut cargo = cargo();
-    cargo.args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--lib",
-        "--bins",
-        "--tests",
-    ]);
+    cargo.args(["build", "--quiet", "--workspace", "--lib", "--bins"]);
     match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => {}
+        Some("debug") | None => _ = cargo.arg("--tests"),
         Some("release") => _ = cargo.arg("--release"),
         Some(profile) => _ = cargo.args(["--profile", profile]),
     }

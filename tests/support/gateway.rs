@@ -294,17 +294,13 @@ impl Gateway {
     /// Starts it again on the same state, port and configuration, and waits until it is ready.
     /// The log goes on in the same place.
     pub async fn restart(&mut self) {
-        self.child = launch(&self.setup, &self.log);
+        self.launch();
         self.ready().await;
     }
 
-    /// Gives the state back, to start another gateway on it. The process must have ended.
-    ///
-    /// # Panics
-    /// When it is still running.
-    #[must_use]
-    pub fn home_path(&self) -> PathBuf {
-        self.setup.home.path().to_owned()
+    /// Starts it again and does not wait. The old process must have ended.
+    pub fn launch(&mut self) {
+        self.child = launch(&self.setup, &self.log);
     }
 }
 
@@ -355,7 +351,8 @@ pub fn command(home: &Path) -> Command {
 
 /// A port outside the range the system hands to outgoing connections, so that no other test's
 /// socket takes it between this look and the gateway's bind.
-fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 200).expect("below 200") * 100;
     loop {
