@@ -1,0 +1,114 @@
+//! The schema files, compiled into the library, and how a reference between them is followed.
+//!
+//! Used by `validate` and by tests. A reference is written `chat.json#/$defs/ChatSendParams`,
+//! inside one file `#/$defs/ChatSendParams`.
+
+use crate::tree::Tree;
+
+/// Every schema file by name.
+pub(crate) const FILES: &[(&str, &str)] = &[
+    ("frames.json", include_str!("../frames.json")),
+    ("connect.json", include_str!("../connect.json")),
+    ("presence.json", include_str!("../presence.json")),
+    ("devices.json", include_str!("../devices.json")),
+    ("channels.json", include_str!("../channels.json")),
+    ("send.json", include_str!("../send.json")),
+    ("chat.json", include_str!("../chat.json")),
+    ("agent.json", include_str!("../agent.json")),
+    ("agents.json", include_str!("../agents.json")),
+    ("sessions.json", include_str!("../sessions.json")),
+    ("system.json", include_str!("../system.json")),
+];
+
+/// The catalogue of methods.
+pub(crate) const METHODS: &str = include_str!("../methods.json");
+
+/// The catalogue of events.
+#[cfg(test)]
+pub(crate) const EVENTS: &str = include_str!("../events.json");
+
+/// How deep references may lead: schemas are not recursive, a loop is a mistake in a file.
+const DEPTH_MAX: usize = 32;
+
+/// One file, in its own order. The files are part of this library and every one is read by a
+/// test, so a broken one never leaves the workshop.
+pub(crate) fn file(name: &str) -> Option<Tree> {
+    let (_, text) = FILES.iter().find(|(n, _)| *n == name)?;
+    Some(serde_json::from_str(text).expect("schema files are JSON"))
+}
+
+/// The schema a reference names, with all references in it replaced by what they name.
+pub(crate) fn schema(reference: &str) -> Option<Tree> {
+    follow(reference, "", 0)
+}
+
+fn follow(reference: &str, here: &str, depth: usize) -> Option<Tree> {
+    assert!(
+        depth < DEPTH_MAX,
+        "schema reference {reference} leads in a circle"
+    );
+    let (name, place) = reference.split_once("#/$defs/")?;
+    let name = if name.is_empty() { here } else { name };
+    let file = file(name)?;
+    Some(expand(file.get("$defs")?.get(place)?, name, depth))
+}
+
+fn expand(schema: &Tree, here: &str, depth: usize) -> Tree {
+    if let Some(reference) = schema.get("$ref").and_then(Tree::as_str) {
+        return follow(reference, here, depth + 1)
+            .unwrap_or_else(|| panic!("{here} refers to {reference}, which does not exist"));
+    }
+    match schema {
+        Tree::Array(items) => Tree::Array(items.iter().map(|s| expand(s, here, depth)).collect()),
+        Tree::Object(fields) => Tree::Object(
+            fields
+                .iter()
+                .map(|(n, s)| (n.clone(), expand(s, here, depth)))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::walk::KEYWORDS;
+
+    #[test]
+    fn every_definition_expands_compiles_and_is_understood() {
+        for (name, _) in FILES {
+            let file = file(name).expect("it is in the list");
+            for (definition, _) in file
+                .get("$defs")
+                .expect("each file has definitions")
+                .fields()
+            {
+                let schema = schema(&format!("{name}#/$defs/{definition}")).expect("it exists");
+                assert_eq!(
+                    schema.get("title").and_then(Tree::as_str),
+                    Some(definition.as_str())
+                );
+                understood(&schema, definition);
+                jsonschema::draft202012::new(&schema.to_value()).expect("a valid schema");
+            }
+        }
+    }
+
+    /// The walk knows every keyword of a schema.
+    fn understood(schema: &Tree, place: &str) {
+        for (keyword, value) in schema.fields() {
+            let said = ["title", "description"].contains(&keyword.as_str());
+            assert!(
+                said || KEYWORDS.contains(&keyword.as_str()),
+                "{place}: {keyword}"
+            );
+            match keyword.as_str() {
+                "properties" => value.fields().iter().for_each(|(n, s)| understood(s, n)),
+                "anyOf" => value.items().iter().for_each(|s| understood(s, place)),
+                "items" | "additionalProperties" => understood(value, place),
+                _ => {}
+            }
+        }
+    }
+}
