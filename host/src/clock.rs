@@ -1,1 +1,54 @@
-//! (empty so far)
+//! Time, identifiers and randomness behind one value.
+//!
+//! The only place that reads the wall clock or the system's random source. Everything above
+//! takes a [`Clock`], so that a test can tell which parts depend on time at all.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The source of wall-clock time, identifiers and random bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    _sealed: (),
+}
+
+impl Clock {
+    /// The machine's own clock and random source.
+    pub fn system() -> Self {
+        Clock { _sealed: () }
+    }
+
+    /// Milliseconds since the Unix epoch. A clock set before 1970 reads as 0.
+    pub fn now_ms(&self) -> u64 {
+        #[allow(clippy::disallowed_methods, reason = "the one home of the wall clock")]
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        since_epoch.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// A fresh random UUID (version 4), lower case with hyphens.
+    pub fn uuid(&self) -> String {
+        uuid::Uuid::new_v4().to_string()
+    }
+
+    /// `N` bytes from the operating system's random source.
+    ///
+    /// # Panics
+    /// When the operating system has no random source: nothing secret can be made then.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_differ() {
+        let clock = Clock::system();
+        assert_ne!(clock.uuid(), clock.uuid());
+        assert_ne!(clock.random::<16>(), clock.random::<16>());
+        assert!(clock.now_ms() > 1_700_000_000_000);
+    }
+}

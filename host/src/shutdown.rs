@@ -1,1 +1,166 @@
-//! (empty so far)
+//! Tasks that are always held by somebody, and how they are stopped.
+//!
+//! The only place that calls `tokio::spawn`. Every part of the daemon owns a [`Tasks`]; stopping
+//! it cancels the token, waits, and aborts what is left. A panic in a task is logged with the
+//! task's name and never silent.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A set of running tasks with one stop token. Cheap to clone; clones share the set.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: &'static str,
+    tracker: TaskTracker,
+    token: CancellationToken,
+    running: Mutex<Vec<AbortHandle>>,
+}
+
+impl Tasks {
+    /// An empty set. `name` appears in the log beside every task of the set.
+    pub fn new(name: &'static str) -> Self {
+        Self::with_token(name, CancellationToken::new())
+    }
+
+    /// A set whose token is cancelled when this one's is. It is stopped on its own otherwise.
+    pub fn child(&self, name: &'static str) -> Self {
+        Self::with_token(name, self.inner.token.child_token())
+    }
+
+    fn with_token(name: &'static str, token: CancellationToken) -> Self {
+        let tracker = TaskTracker::new();
+        let inner = Inner {
+            name,
+            tracker,
+            token,
+            running: Mutex::new(Vec::new()),
+        };
+        Tasks {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Runs `work` to its end, or until [`Tasks::stop`] loses patience.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let set = self.inner.name;
+        let guarded = async move {
+            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+                tracing::error!(
+                    set,
+                    task = name,
+                    panic = panic_text(&*panic),
+                    "task panicked"
+                );
+                // A payload may panic again when dropped.
+                std::mem::forget(panic);
+            }
+        };
+        #[allow(clippy::disallowed_methods, reason = "the one home of spawning")]
+        let handle = tokio::spawn(self.inner.tracker.track_future(guarded));
+        let mut running = self
+            .inner
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if running.len() >= 64 && running.len().is_power_of_two() {
+            running.retain(|h| !h.is_finished());
+        }
+        running.push(handle.abort_handle());
+    }
+
+    /// Cancelled when the set has to stop. Long tasks select on it.
+    pub fn stop_token(&self) -> &CancellationToken {
+        &self.inner.token
+    }
+
+    /// How many tasks have not ended yet.
+    pub fn running(&self) -> usize {
+        self.inner.tracker.len()
+    }
+
+    /// Cancels the token, waits up to `grace`, then aborts what still runs.
+    /// True when every task ended by itself.
+    pub async fn stop(&self, grace: Duration) -> bool {
+        self.inner.token.cancel();
+        self.inner.tracker.close();
+        if tokio::time::timeout(grace, self.inner.tracker.wait())
+            .await
+            .is_ok()
+        {
+            return true;
+        }
+        let left = self.inner.tracker.len();
+        tracing::warn!(
+            set = self.inner.name,
+            left,
+            "tasks aborted after their grace time"
+        );
+        let running = std::mem::take(
+            &mut *self
+                .inner
+                .running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        running.iter().for_each(AbortHandle::abort);
+        false
+    }
+}
+
+/// The text of a panic payload, as far as it has one.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic without a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stop_waits_for_tasks_that_listen() {
+        let tasks = Tasks::new("test");
+        let token = tasks.stop_token().clone();
+        tasks.spawn("listener", async move { token.cancelled().await });
+        assert!(tasks.stop(Duration::from_secs(30)).await);
+        assert_eq!(tasks.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn stop_aborts_tasks_that_do_not() {
+        let tasks = Tasks::new("test");
+        tasks.spawn("deaf", std::future::pending());
+        assert!(!tasks.stop(Duration::from_millis(1)).await);
+    }
+
+    #[tokio::test]
+    async fn a_panic_does_not_leave_the_task() {
+        let tasks = Tasks::new("test");
+        tasks.spawn("bad", async { panic!("boom") });
+        assert!(tasks.stop(Duration::from_secs(30)).await);
+    }
+
+    #[tokio::test]
+    async fn a_child_stops_with_its_parent() {
+        let parent = Tasks::new("parent");
+        let child = parent.child("child");
+        let token = child.stop_token().clone();
+        assert!(parent.stop(Duration::ZERO).await);
+        assert!(token.is_cancelled());
+    }
+}

@@ -1,1 +1,9 @@
-//! (empty so far)
+//! Authentication as pure functions: bytes and values in, a verdict out. No clock, no store.
+//!
+//! The order in which the handshake asks them is the wire's and lives in `connection::handshake`.
+
+pub mod local;
+pub mod origin;
+pub mod scopes;
+pub mod secret;
+pub mod signature;

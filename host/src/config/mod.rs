@@ -1,1 +1,40 @@
-//! (empty so far)
+//! The configuration in force: where it lies, what it says, how it is read.
+//!
+//! `openclaw.json` (JSON5) keeps the reference's place, keys and environment variables, so that
+//! its clients on the same host find this gateway without a setting. [`load`] reads it once at
+//! start; everybody else holds a [`ConfigHandle`]. Keys that this gateway doesn't use are left
+//! alone and named once in the log.
+
+mod edit;
+pub mod env;
+mod load;
+mod paths;
+mod secret;
+mod types;
+
+use std::sync::Arc;
+
+pub use load::{ConfigError, LoadOptions, Loaded, load, save_generated_token};
+pub use paths::{Paths, private_dir, private_file, write_private};
+pub use secret::Secret;
+pub use types::*;
+
+/// Access to the configuration in force. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ConfigHandle {
+    current: Arc<Config>,
+}
+
+impl ConfigHandle {
+    /// A handle on `config`.
+    pub fn new(config: Config) -> Self {
+        ConfigHandle {
+            current: Arc::new(config),
+        }
+    }
+
+    /// The configuration as it is now. Hold it for one piece of work, not for ever.
+    pub fn current(&self) -> Arc<Config> {
+        self.current.clone()
+    }
+}

@@ -1,1 +1,252 @@
-//! (empty so far)
+//! Devices and their pairing: one task decides, the store remembers.
+//!
+//! Called by the handshake ([`Devices::check_token`], [`Devices::admit`]) and by the methods
+//! `device.*`. Every decision and its writes are one transaction: what was answered survives a
+//! crash. The rules themselves are pure functions in [`request`].
+
+pub mod request;
+mod task;
+pub mod token;
+
+use gateway_schemas::devices::{DevicePairList, PairedDevice};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::hub::Hub;
+use crate::limits::DEVICES_QUEUE_MAX;
+use crate::shutdown::Tasks;
+use crate::store::{Store, StoreError};
+pub use request::{Reason, Visitor};
+use task::{DevicesTask, Job};
+use token::TokenKey;
+
+/// Asks the devices task. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Devices {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// Why a device operation failed.
+#[derive(Debug)]
+pub enum DevicesError {
+    /// No request with this id waits.
+    UnknownRequest,
+    /// No such device.
+    UnknownDevice,
+    /// No such device, or no such role on it, or more than it was approved for.
+    UnknownDeviceOrRole,
+    /// The caller may not give what it has not.
+    MissingScope(String),
+    /// The table of devices is full.
+    TooMany,
+    /// The store failed, or the task has ended.
+    Store(StoreError),
+}
+
+impl std::fmt::Display for DevicesError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UnknownRequest => f.write_str("unknown requestId"),
+            Self::UnknownDevice => f.write_str("unknown deviceId"),
+            Self::UnknownDeviceOrRole => f.write_str("unknown deviceId/role"),
+            Self::MissingScope(scope) => write!(f, "missing scope: {scope}"),
+            Self::TooMany => f.write_str("too many paired devices: remove one first"),
+            Self::Store(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DevicesError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+/// A device token as it is handed to its device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The token itself.
+    pub token: String,
+    /// What it is good for; may exceed what this connection asked for.
+    pub scopes: Vec<String>,
+    /// When it was made, ms.
+    pub issued_at_ms: u64,
+}
+
+/// The verdict on a visitor.
+#[derive(Clone, Debug)]
+pub enum Admission {
+    /// It may come in.
+    Admitted {
+        /// Its device token, when it has or gets one.
+        grant: Option<Grant>,
+        /// Platform and family as they were approved.
+        pinned: (Option<String>, Option<String>),
+    },
+    /// Somebody has to approve first.
+    Pending {
+        /// The waiting request.
+        request_id: String,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Who asks for a change, for the checks of what it may give away.
+#[derive(Clone, Debug)]
+pub struct Giver {
+    /// Its scopes.
+    pub scopes: Vec<String>,
+}
+
+impl Devices {
+    /// Loads the book and starts the task.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the stored devices can't be read.
+    pub fn start(
+        clock: Clock,
+        store: Store,
+        hub: Hub,
+        key: TokenKey,
+        tasks: &Tasks,
+    ) -> Result<Devices, StoreError> {
+        let (jobs, queue) = mpsc::channel(DEVICES_QUEUE_MAX);
+        let task = DevicesTask::load(clock, store, hub, key)?;
+        tasks.spawn("devices", task.run(queue));
+        Ok(Devices { jobs })
+    }
+
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, DevicesError>>) -> Job,
+    ) -> Result<T, DevicesError> {
+        let closed = || DevicesError::Store(StoreError::Closed);
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(job(answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Whether `token` is the live token of the device and role and covers `scopes`.
+    ///
+    /// # Errors
+    /// [`DevicesError::Store`].
+    pub async fn check_token(
+        &self,
+        device_id: &str,
+        role: &str,
+        scopes: &[String],
+        token: &str,
+    ) -> Result<bool, DevicesError> {
+        let (device_id, role) = (device_id.to_owned(), role.to_owned());
+        let (scopes, token) = (scopes.to_vec(), token.to_owned());
+        self.ask(|answer| Job::CheckToken {
+            device_id,
+            role,
+            scopes,
+            token,
+            answer,
+        })
+        .await
+    }
+
+    /// Lets the visitor in, pairs it silently, or makes its request wait.
+    ///
+    /// `exempt` visitors need no pairing; they get the token of a record that exists.
+    ///
+    /// # Errors
+    /// [`DevicesError::Store`] or [`DevicesError::TooMany`].
+    pub async fn admit(&self, visitor: Visitor, exempt: bool) -> Result<Admission, DevicesError> {
+        self.ask(|answer| Job::Admit {
+            visitor: Box::new(visitor),
+            exempt,
+            answer,
+        })
+        .await
+    }
+
+    /// Waiting requests, newest first, and paired devices, last approved first.
+    ///
+    /// # Errors
+    /// [`DevicesError::Store`].
+    pub async fn list(&self) -> Result<DevicePairList, DevicesError> {
+        self.ask(|answer| Job::List { answer }).await
+    }
+
+    /// Approves a waiting request. `resolved` is published before this returns.
+    ///
+    /// # Errors
+    /// [`DevicesError::UnknownRequest`], [`DevicesError::MissingScope`] when the giver has less
+    /// than the request asks for, [`DevicesError::TooMany`], [`DevicesError::Store`].
+    pub async fn approve(
+        &self,
+        request_id: &str,
+        giver: Giver,
+    ) -> Result<PairedDevice, DevicesError> {
+        let request_id = request_id.to_owned();
+        self.ask(|answer| Job::Approve {
+            request_id,
+            giver,
+            answer,
+        })
+        .await
+    }
+
+    /// Rejects a waiting request; returns the device id.
+    ///
+    /// # Errors
+    /// [`DevicesError::UnknownRequest`], [`DevicesError::Store`].
+    pub async fn reject(&self, request_id: &str) -> Result<String, DevicesError> {
+        let request_id = request_id.to_owned();
+        self.ask(|answer| Job::Reject { request_id, answer }).await
+    }
+
+    /// Forgets a device and closes its connections; returns its id.
+    ///
+    /// # Errors
+    /// [`DevicesError::UnknownDevice`], [`DevicesError::Store`].
+    pub async fn remove(&self, device_id: &str) -> Result<String, DevicesError> {
+        let device_id = device_id.trim().to_owned();
+        self.ask(|answer| Job::Remove { device_id, answer }).await
+    }
+
+    /// Replaces the token of a device and role.
+    ///
+    /// # Errors
+    /// [`DevicesError::UnknownDeviceOrRole`], [`DevicesError::MissingScope`],
+    /// [`DevicesError::Store`].
+    pub async fn rotate(
+        &self,
+        device_id: &str,
+        role: &str,
+        scopes: Option<Vec<String>>,
+        giver: Giver,
+    ) -> Result<Grant, DevicesError> {
+        let (device_id, role) = (device_id.trim().to_owned(), role.trim().to_owned());
+        self.ask(|answer| Job::Rotate {
+            device_id,
+            role,
+            scopes,
+            giver,
+            answer,
+        })
+        .await
+    }
+
+    /// Revokes the token of a device and role and closes their connections; returns the time, ms.
+    ///
+    /// # Errors
+    /// [`DevicesError::UnknownDeviceOrRole`], [`DevicesError::Store`].
+    pub async fn revoke(&self, device_id: &str, role: &str) -> Result<u64, DevicesError> {
+        let (device_id, role) = (device_id.trim().to_owned(), role.trim().to_owned());
+        self.ask(|answer| Job::Revoke {
+            device_id,
+            role,
+            answer,
+        })
+        .await
+    }
+}

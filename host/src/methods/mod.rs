@@ -1,1 +1,323 @@
-//! (empty so far)
+//! The methods that clients call: the table, the call, who may make it.
+//!
+//! Called by `connection::request` for every request. A handler takes a [`Call`], asks owners and
+//! returns an [`Outcome`]: no sockets, no locks. Handlers of one connection run side by side
+//! inside its task and are dropped when the client leaves; work that has to be finished belongs
+//! to an owner or to `parts.tasks`.
+
+pub mod devices;
+pub mod health;
+pub mod presence;
+pub mod system;
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use gateway_schemas::catalogue::{self, MethodSpec, Role, Scope};
+use gateway_schemas::frame;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Clock;
+use crate::config::ConfigHandle;
+use crate::dedupe::Dedupe;
+use crate::devices::Devices;
+use crate::error::GatewayError;
+use crate::hub::{Caller, Client, Hub};
+use crate::presence::Presence;
+use crate::shutdown::Tasks;
+use crate::store::Store;
+use crate::timers::health::HealthBoard;
+use crate::timers::heartbeat::Heartbeats;
+
+/// Everything that handlers may ask, built once by `gateway`.
+pub struct Parts {
+    /// The configuration in force.
+    pub config: ConfigHandle,
+    /// Time, ids, randomness.
+    pub clock: Clock,
+    /// The database.
+    pub store: Store,
+    /// Connections and events.
+    pub hub: Hub,
+    /// Work that outlives its connection.
+    pub tasks: Tasks,
+    /// Idempotency keys.
+    pub dedupe: Dedupe,
+    /// Who is here.
+    pub presence: Presence,
+    /// Devices and pairing.
+    pub devices: Devices,
+    /// The health snapshot.
+    pub health: HealthBoard,
+    /// The last heartbeat.
+    pub heartbeats: Heartbeats,
+    /// The gateway's own device id and public key.
+    pub identity: gateway_schemas::system::GatewayIdentity,
+    /// Texts waiting for the main session, see `system-event`.
+    pub system_events: presence::SystemEvents,
+}
+
+/// What a handler returns.
+pub type Outcome = Result<Reply, GatewayError>;
+type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type Handler = fn(Call) -> HandlerFuture;
+
+/// The payload of a response, as JSON text.
+#[derive(Debug)]
+pub struct Reply(Text);
+
+#[derive(Debug)]
+enum Text {
+    Own(String),
+    Shared(Arc<str>),
+}
+
+impl Reply {
+    /// Encodes a payload.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when it can't be written as JSON: a mistake of the program.
+    pub fn of(payload: &impl Serialize) -> Outcome {
+        serde_json::to_string(payload)
+            .map(|text| Reply(Text::Own(text)))
+            .map_err(|e| {
+                GatewayError::unavailable("Error: the answer can't be encoded").caused_by(e)
+            })
+    }
+
+    /// A payload that was encoded before and is shared.
+    pub fn shared(json: Arc<str>) -> Reply {
+        Reply(Text::Shared(json))
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::Own(text) => text,
+            Text::Shared(text) => text,
+        }
+    }
+}
+
+/// One request of one client.
+pub struct Call {
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// What may be asked.
+    pub parts: Arc<Parts>,
+    method: &'static str,
+    params: Option<String>,
+    client: Arc<Client>,
+    id: String,
+}
+
+impl Call {
+    /// The params as `T`. They passed the schema, so this fails only where `T` is narrower.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` with the method's name and what doesn't fit.
+    pub fn params<T: DeserializeOwned>(&self) -> Result<T, GatewayError> {
+        serde_json::from_str(self.params.as_deref().unwrap_or("{}"))
+            .map_err(|e| self.invalid(&e.to_string()))
+    }
+
+    /// An `INVALID_REQUEST` in the form of a params refusal.
+    pub fn invalid(&self, why: &str) -> GatewayError {
+        GatewayError::invalid(format!("invalid {} params: {why}", self.method))
+    }
+
+    /// Sends an interim response under the same id; the handler's own answer follows later.
+    pub fn accepted(&self, payload: &impl Serialize) {
+        if let Ok(reply) = Reply::of(payload) {
+            self.client
+                .queue
+                .push_response(frame::response_ok(&self.id, reply.as_str()));
+        }
+    }
+}
+
+/// A method ready to be called.
+#[derive(Clone, Copy)]
+pub struct Method {
+    spec: &'static MethodSpec,
+    handler: Handler,
+}
+
+impl Method {
+    /// Its catalogue entry.
+    pub fn spec(&self) -> &'static MethodSpec {
+        self.spec
+    }
+
+    /// Starts the handler. `params` is JSON text that passed the schema, `None` for none.
+    pub fn call(
+        &self,
+        client: &Arc<Client>,
+        parts: &Arc<Parts>,
+        id: String,
+        params: Option<&str>,
+    ) -> HandlerFuture {
+        (self.handler)(Call {
+            caller: client.caller.clone(),
+            parts: parts.clone(),
+            method: self.spec.name,
+            params: params.map(str::to_owned),
+            client: client.clone(),
+            id,
+        })
+    }
+}
+
+/// Finds the method and checks that the caller may call it, in the wire's order: open methods,
+/// role, scope, and only then whether the method exists.
+///
+/// # Errors
+/// The refusal, worded as clients expect it.
+pub fn authorise(caller: &Caller, name: &str) -> Result<Method, GatewayError> {
+    let found = table().get(name);
+    let spec = found.map(|m| m.spec).or_else(|| catalogue::method(name));
+    let role = spec.map_or(Role::Operator, |s| s.role);
+    let scope = spec.map_or(Scope::Admin, |s| s.scope);
+    if role != Role::Any && role != caller.role {
+        return Err(GatewayError::invalid(format!(
+            "unauthorized role: {}",
+            caller.role_name()
+        )));
+    }
+    if caller.role == Role::Operator && !scope.allows(&caller.scopes) {
+        let missing = scope.name().unwrap_or_default();
+        return Err(GatewayError::invalid(format!("missing scope: {missing}")));
+    }
+    match (found, spec) {
+        (Some(method), _) => Ok(*method),
+        (None, Some(_)) if name == "connect" => Err(GatewayError::invalid(
+            "connect is only valid as the first request",
+        )),
+        (None, Some(_)) => Err(GatewayError::unavailable(format!(
+            "{name} is not built into this gateway yet"
+        ))),
+        (None, None) => Err(GatewayError::invalid(format!("unknown method: {name}"))),
+    }
+}
+
+/// Names of all methods that have a handler.
+pub fn built() -> impl Iterator<Item = &'static str> {
+    HANDLERS.iter().map(|(name, _)| *name)
+}
+
+fn table() -> &'static HashMap<&'static str, Method> {
+    static TABLE: OnceLock<HashMap<&'static str, Method>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let entry = |(name, handler): &(&'static str, Handler)| {
+            let spec = catalogue::method(name).expect("every handler is in the catalogue");
+            (
+                *name,
+                Method {
+                    spec,
+                    handler: *handler,
+                },
+            )
+        };
+        HANDLERS.iter().map(entry).collect()
+    })
+}
+
+/// One line for each built method.
+static HANDLERS: &[(&str, Handler)] = &[
+    ("health", |c| Box::pin(health::health(c))),
+    ("system-presence", |c| Box::pin(presence::list(c))),
+    ("system-event", |c| Box::pin(presence::system_event(c))),
+    ("last-heartbeat", |c| Box::pin(system::last_heartbeat(c))),
+    ("gateway.identity.get", |c| Box::pin(system::identity(c))),
+    ("device.pair.list", |c| Box::pin(devices::list(c))),
+    ("device.pair.approve", |c| Box::pin(devices::approve(c))),
+    ("device.pair.reject", |c| Box::pin(devices::reject(c))),
+    ("device.pair.remove", |c| Box::pin(devices::remove(c))),
+    ("device.token.rotate", |c| Box::pin(devices::rotate(c))),
+    ("device.token.revoke", |c| Box::pin(devices::revoke(c))),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::ConnId;
+
+    #[track_caller]
+    fn refused(role: &str, scopes: &[&str], method: &str, expected: &str) {
+        let caller = Caller::for_tests(ConnId(1), role, scopes);
+        let refusal = authorise(&caller, method).err().map(|e| e.to_string());
+        assert_eq!(refusal.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn the_order_of_refusals() {
+        refused("node", &[], "status", "unauthorized role: node");
+        refused("node", &[], "no.such", "unauthorized role: node");
+        refused(
+            "operator",
+            &["operator.admin"],
+            "node.event",
+            "unauthorized role: operator",
+        );
+        refused("operator", &[], "status", "missing scope: operator.read");
+        refused(
+            "operator",
+            &["operator.read"],
+            "no.such",
+            "missing scope: operator.admin",
+        );
+        refused(
+            "operator",
+            &["operator.read"],
+            "config.set",
+            "missing scope: operator.admin",
+        );
+        refused(
+            "operator",
+            &["operator.admin"],
+            "no.such",
+            "unknown method: no.such",
+        );
+        refused(
+            "operator",
+            &["operator.write"],
+            "connect",
+            "missing scope: operator.admin",
+        );
+        let admin = &["operator.admin"];
+        refused(
+            "operator",
+            admin,
+            "connect",
+            "connect is only valid as the first request",
+        );
+        refused(
+            "operator",
+            admin,
+            "cron.list",
+            "cron.list is not built into this gateway yet",
+        );
+    }
+
+    #[test]
+    fn health_is_for_everybody() {
+        for role in ["operator", "node"] {
+            assert!(authorise(&Caller::for_tests(ConnId(1), role, &[]), "health").is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_built_is_what_the_catalogue_says() {
+        let mut handled: Vec<_> = built().collect();
+        let mut listed: Vec<_> = catalogue::METHODS
+            .iter()
+            .filter(|m| m.built)
+            .map(|m| m.name)
+            .collect();
+        handled.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(handled, listed);
+    }
+}

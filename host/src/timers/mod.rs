@@ -1,1 +1,4 @@
-//! (empty so far)
+//! What happens by the clock: ticks, the health snapshot, heartbeats, sweeping.
+
+pub mod health;
+pub mod heartbeat;

@@ -1,0 +1,30 @@
+//! Environment variables: the only place that reads them.
+
+/// State folder instead of `~/.openclaw`.
+pub const STATE_DIR: &str = "OPENCLAW_STATE_DIR";
+/// Configuration file instead of `<state>/openclaw.json`.
+pub const CONFIG_PATH: &str = "OPENCLAW_CONFIG_PATH";
+/// File that names the plugins instead of `<state>/plugins.toml`.
+pub const PLUGINS_PATH: &str = "OPENCLAW_PLUGINS_PATH";
+/// Port; `--port` wins, `gateway.port` loses.
+pub const PORT: &str = "OPENCLAW_GATEWAY_PORT";
+/// Shared token when the configuration has none.
+pub const TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
+/// Shared password when the configuration has none.
+pub const PASSWORD: &str = "OPENCLAW_GATEWAY_PASSWORD";
+/// URL that the command line talks to.
+pub const URL: &str = "OPENCLAW_GATEWAY_URL";
+/// Log filter: `error`, `warn`, `info`, `debug` or `trace`.
+pub const LOG: &str = "OPENCLAW_LOG";
+
+/// The value of `name`; a blank one counts as absent.
+pub fn var(name: &str) -> Option<String> {
+    #[allow(clippy::disallowed_methods, reason = "the one home of the environment")]
+    let value = std::env::var(name).ok()?;
+    (!value.trim().is_empty()).then_some(value)
+}
+
+/// The person's home folder.
+pub fn home() -> Option<std::path::PathBuf> {
+    std::env::home_dir().filter(|p| !p.as_os_str().is_empty())
+}

@@ -1,0 +1,437 @@
+//! Reads `openclaw.json` once: JSON5, `${NAME}` references, secrets, then the typed sections.
+//!
+//! Called by `gateway` at start and by the command line to find the gateway. Promises: an error
+//! names the file, the key and the fix; a key that isn't used here is no error.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::types::{
+    AuthConfig, AuthMode, Bind, ChannelDefaults, Config, GatewayConfig, LoggingConfig,
+};
+use super::{Paths, Secret, edit, env, write_private};
+use crate::clock::Clock;
+
+/// Why there is no configuration. The process ends with code 78.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file is there but can't be read.
+    Unreadable(PathBuf, std::io::Error),
+    /// The text isn't JSON5; the text of the reason names line and column.
+    Syntax(PathBuf, String),
+    /// A value isn't what its key needs.
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Dotted path of the key.
+        key: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, e) => write!(f, "can't read {}: {e}", path.display()),
+            Self::Syntax(path, e) => write!(f, "{} is not valid JSON5: {e}", path.display()),
+            Self::Invalid { path, key, problem } => {
+                write!(f, "{}: {key}: {problem}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the command line may override.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// State folder.
+    pub state_dir: Option<PathBuf>,
+    /// Plugins file.
+    pub plugins: Option<PathBuf>,
+    /// Port.
+    pub port: Option<u16>,
+    /// Bind mode.
+    pub bind: Option<String>,
+    /// Shared token; implies mode token.
+    pub token: Option<String>,
+    /// Shared password; implies mode password.
+    pub password: Option<String>,
+}
+
+/// The configuration and what its owner should hear about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What is in force.
+    pub config: Config,
+    /// Whether the file was there.
+    pub existed: bool,
+    /// Keys that this gateway doesn't use, dotted.
+    pub unused_keys: Vec<String>,
+    /// Secret references below `channels` that couldn't be resolved; those accounts won't start.
+    pub unresolved: Vec<String>,
+}
+
+/// Reads the configuration. A missing file is an empty one.
+///
+/// # Errors
+/// [`ConfigError`], always naming the file.
+pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
+    let paths = Paths::resolve(
+        options.config.as_deref(),
+        options.state_dir.as_deref(),
+        options.plugins.as_deref(),
+    )
+    .map_err(|e| ConfigError::Unreadable(PathBuf::from("openclaw.json"), e))?;
+    let text = match std::fs::read_to_string(&paths.config_file) {
+        Ok(text) => Some(text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(ConfigError::Unreadable(paths.config_file, e)),
+    };
+    let mut root = match &text {
+        Some(text) => json5::from_str::<Map<String, Value>>(text)
+            .map_err(|e| ConfigError::Syntax(paths.config_file.clone(), e.to_string()))?,
+        None => Map::new(),
+    };
+    let mut resolver = Resolver {
+        path: &paths.config_file,
+        unresolved: Vec::new(),
+    };
+    for (key, value) in &mut root {
+        resolver.resolve(value, key)?;
+    }
+    let unresolved = resolver.unresolved;
+    let (mut config, unused_keys) = sections(root, &paths)?;
+    apply_overrides(&mut config.gateway, options, &paths.config_file)?;
+    Ok(Loaded {
+        config,
+        existed: text.is_some(),
+        unused_keys,
+        unresolved,
+    })
+}
+
+fn sections(
+    mut root: Map<String, Value>,
+    paths: &Paths,
+) -> Result<(Config, Vec<String>), ConfigError> {
+    let mut take = |key: &str| {
+        root.remove(key)
+            .unwrap_or_else(|| Value::Object(Map::new()))
+    };
+    let file = &paths.config_file;
+    let mut channels = match take("channels") {
+        Value::Object(map) => map,
+        other => {
+            return Err(invalid(
+                file,
+                "channels",
+                format!("expected an object, found {}", kind(&other)),
+            ));
+        }
+    };
+    let defaults = channels
+        .remove("defaults")
+        .unwrap_or_else(|| Value::Object(Map::new()));
+    let mut config = Config {
+        gateway: typed(file, "gateway", take("gateway"))?,
+        session: typed(file, "session", take("session"))?,
+        agents: typed(file, "agents", take("agents"))?,
+        models: typed(file, "models", take("models"))?,
+        messages: typed(file, "messages", take("messages"))?,
+        logging: typed::<LoggingConfig>(file, "logging", take("logging"))?,
+        channel_defaults: typed::<ChannelDefaults>(file, "channels.defaults", defaults)?,
+        channels: std::collections::BTreeMap::new(),
+        paths: paths.clone(),
+    };
+    let mut unused: Vec<String> = root
+        .keys()
+        .filter(|k| !matches!(k.as_str(), "meta" | "$schema" | "plugins"))
+        .cloned()
+        .collect();
+    if channels.remove("modelByChannel").is_some() {
+        unused.push("channels.modelByChannel".into());
+    }
+    config.channels = channels.into_iter().collect();
+    for agent in &mut config.agents.list {
+        agent.id = agent.id.to_lowercase();
+    }
+    collect_unused(&config, &mut unused);
+    unused.sort_unstable();
+    Ok((config, unused))
+}
+
+fn collect_unused(config: &Config, unused: &mut Vec<String>) {
+    let mut add = |prefix: &str, other: &Map<String, Value>| {
+        // `gateway.remote`, `.reload` are read by clients on purpose.
+        let known = |k: &str| prefix == "gateway" && matches!(k, "remote" | "tailscale");
+        unused.extend(
+            other
+                .keys()
+                .filter(|k| !known(k))
+                .map(|k| format!("{prefix}.{k}")),
+        );
+    };
+    add("gateway", &config.gateway.other);
+    add("gateway.auth", &config.gateway.auth.other);
+    add("gateway.controlUi", &config.gateway.control_ui.other);
+    add("session", &config.session.other);
+    add("agents", &config.agents.other);
+    add("agents.defaults", &config.agents.defaults.other);
+    add(
+        "agents.defaults.heartbeat",
+        &config.agents.defaults.heartbeat.other,
+    );
+    for agent in &config.agents.list {
+        add(&format!("agents.list[{}]", agent.id), &agent.other);
+    }
+    add("models", &config.models.other);
+    for (id, provider) in &config.models.providers {
+        add(&format!("models.providers.{id}"), &provider.other);
+    }
+    add("messages", &config.messages.other);
+    add("messages.groupChat", &config.messages.group_chat.other);
+    add("logging", &config.logging.other);
+    add("channels.defaults", &config.channel_defaults.other);
+}
+
+fn typed<T: DeserializeOwned>(file: &Path, section: &str, value: Value) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let inner = e.path().to_string();
+        let key = if inner == "." {
+            section.to_owned()
+        } else {
+            format!("{section}.{inner}")
+        };
+        invalid(file, &key, e.into_inner().to_string())
+    })
+}
+
+fn invalid(path: &Path, key: &str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid {
+        path: path.to_path_buf(),
+        key: key.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Replaces `${NAME}` and secret references, everywhere in the file.
+struct Resolver<'a> {
+    path: &'a Path,
+    unresolved: Vec<String>,
+}
+
+impl Resolver<'_> {
+    fn resolve(&mut self, value: &mut Value, key: &str) -> Result<(), ConfigError> {
+        if let Some(found) = secret_reference(value) {
+            match found {
+                Ok(secret) => *value = Value::String(secret),
+                Err(why) if key.starts_with("channels.") => {
+                    self.unresolved.push(format!("{key}: {why}"));
+                }
+                Err(why) => return Err(invalid(self.path, key, why)),
+            }
+            return Ok(());
+        }
+        match value {
+            Value::String(text) => {
+                if text.contains("${") {
+                    *text = substitute(text).map_err(|why| invalid(self.path, key, why))?;
+                }
+            }
+            Value::Array(items) => {
+                for (i, item) in items.iter_mut().enumerate() {
+                    self.resolve(item, &format!("{key}[{i}]"))?;
+                }
+            }
+            Value::Object(map) => {
+                if map.contains_key("$include") {
+                    let fix =
+                        "`$include` is not supported yet: put the included keys into this file";
+                    return Err(invalid(self.path, key, fix));
+                }
+                for (name, item) in map {
+                    self.resolve(item, &format!("{key}.{name}"))?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// `{source, provider?, id}` is a reference to a secret; anything else is `None`.
+fn secret_reference(value: &Value) -> Option<Result<String, String>> {
+    let map = value.as_object()?;
+    let source = map.get("source")?.as_str()?;
+    let id = map.get("id")?.as_str()?;
+    if !map
+        .keys()
+        .all(|k| matches!(k.as_str(), "source" | "provider" | "id"))
+    {
+        return None;
+    }
+    match source {
+        "env" => Some(env::var(id).ok_or_else(|| {
+            format!("the environment variable {id} is not set: set it before start")
+        })),
+        "file" | "exec" => Some(Err(format!(
+            "secret references of source {source} are not supported yet: use source env"
+        ))),
+        _ => None,
+    }
+}
+
+/// Replaces `${NAME}`; `$${NAME}` stays as `${NAME}`.
+fn substitute(text: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let literal = rest[..at].ends_with('$');
+        out.push_str(&rest[..at]);
+        let Some(end) = rest[at..].find('}') else {
+            break;
+        };
+        let name = &rest[at + 2..at + end];
+        if literal {
+            out.push('{');
+            out.push_str(name);
+            out.push('}');
+        } else {
+            let value = env::var(name).ok_or_else(|| {
+                format!("the environment variable {name} is not set: set it or write $${{{name}}} for the plain text")
+            })?;
+            out.push_str(&value);
+        }
+        rest = &rest[at + end + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn apply_overrides(
+    gateway: &mut GatewayConfig,
+    options: &LoadOptions,
+    file: &Path,
+) -> Result<(), ConfigError> {
+    if let Some(mode) = gateway
+        .mode
+        .as_deref()
+        .filter(|m| !matches!(*m, "local" | "remote"))
+    {
+        return Err(invalid(
+            file,
+            "gateway.mode",
+            format!("unknown mode {mode}: use local"),
+        ));
+    }
+    if let Some(text) = env::var(env::PORT) {
+        let port = text.trim().parse().map_err(|_| {
+            invalid(
+                Path::new("environment"),
+                env::PORT,
+                format!("{text} is not a port: use 1 to 65535"),
+            )
+        })?;
+        gateway.port = Some(port);
+    }
+    gateway.port = options.port.or(gateway.port);
+    if let Some(text) = &options.bind {
+        gateway.bind = text
+            .parse::<Bind>()
+            .map_err(|e| invalid(Path::new("command line"), "--bind", e))?;
+    }
+    resolve_auth(&mut gateway.auth, options, file)
+}
+
+/// Flags, then the file, then the environment; then the mode by what is there.
+fn resolve_auth(
+    auth: &mut AuthConfig,
+    options: &LoadOptions,
+    file: &Path,
+) -> Result<(), ConfigError> {
+    let blank_is_absent = |s: Option<Secret>| s.filter(|s| !s.expose().trim().is_empty());
+    auth.token = blank_is_absent(auth.token.take());
+    auth.password = blank_is_absent(auth.password.take());
+    match (&options.token, &options.password) {
+        (Some(_), Some(_)) => {
+            let fix = "name one of --token and --password, not both";
+            return Err(invalid(Path::new("command line"), "--token", fix));
+        }
+        (Some(token), None) => {
+            auth.token = Some(Secret::new(token.as_str()));
+            auth.mode = Some(AuthMode::Token);
+        }
+        (None, Some(password)) => {
+            auth.password = Some(Secret::new(password.as_str()));
+            auth.mode = Some(AuthMode::Password);
+        }
+        (None, None) => {}
+    }
+    if auth.mode.is_none() && auth.token.is_some() && auth.password.is_some() {
+        let fix =
+            "both a token and a password are configured: choose one with \"token\" or \"password\"";
+        return Err(invalid(file, "gateway.auth.mode", fix));
+    }
+    auth.token = auth
+        .token
+        .take()
+        .or_else(|| env::var(env::TOKEN).map(Secret::new));
+    auth.password = auth
+        .password
+        .take()
+        .or_else(|| env::var(env::PASSWORD).map(Secret::new));
+    let by_presence = if auth.password.is_some() && auth.token.is_none() {
+        AuthMode::Password
+    } else {
+        AuthMode::Token
+    };
+    auth.mode = Some(auth.mode.unwrap_or(by_presence));
+    Ok(())
+}
+
+/// Makes a token for a gateway that has none, and writes it where clients look for it. The text
+/// of an existing file stays as it is but for the new key.
+///
+/// # Errors
+/// [`ConfigError`] when the file can't be written or has no place for the key.
+pub fn save_generated_token(file: &Path, clock: &Clock) -> Result<Secret, ConfigError> {
+    let token: String = clock
+        .random::<24>()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => edit::insert_string(&text, &["gateway", "auth", "token"], &token)
+            .map_err(|why| invalid(file, "gateway.auth.token", why))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => format!(
+            "{{\n  \"gateway\": {{\n    \"mode\": \"local\",\n    \"auth\": {{ \"mode\": \"token\", \"token\": \"{token}\" }}\n  }}\n}}\n"
+        ),
+        Err(e) => return Err(ConfigError::Unreadable(file.to_path_buf(), e)),
+    };
+    write_private(file, text.as_bytes())
+        .map_err(|e| ConfigError::Unreadable(file.to_path_buf(), e))?;
+    Ok(Secret::new(token))
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

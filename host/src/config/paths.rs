@@ -1,0 +1,158 @@
+//! Where things lie, and that nobody else may read them.
+
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::env;
+
+/// The files and folders of one gateway, all absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// `openclaw.json`.
+    pub config_file: PathBuf,
+    /// The state folder, 0700.
+    pub state_dir: PathBuf,
+    /// `plugins.toml`: the libraries that may be loaded.
+    pub plugins_file: PathBuf,
+}
+
+impl Paths {
+    /// Each from the caller's flag, else the environment, else its place in the state folder.
+    ///
+    /// # Errors
+    /// When there is neither a flag, a variable nor a home folder, or the working folder is gone.
+    pub fn resolve(
+        config: Option<&Path>,
+        state_dir: Option<&Path>,
+        plugins: Option<&Path>,
+    ) -> io::Result<Paths> {
+        let pick = |flag: Option<&Path>, name: &str| {
+            flag.map(Path::to_path_buf)
+                .or_else(|| env::var(name).map(PathBuf::from))
+        };
+        let state_dir = match pick(state_dir, env::STATE_DIR) {
+            Some(dir) => dir,
+            None => env::home().map(|h| h.join(".openclaw")).ok_or_else(|| {
+                let text = format!(
+                    "no home folder: name one with --state-dir or {}",
+                    env::STATE_DIR
+                );
+                io::Error::new(io::ErrorKind::NotFound, text)
+            })?,
+        };
+        let state_dir = std::path::absolute(state_dir)?;
+        let below = |picked: Option<PathBuf>, name: &str| {
+            picked.map_or_else(|| Ok(state_dir.join(name)), std::path::absolute)
+        };
+        Ok(Paths {
+            config_file: below(pick(config, env::CONFIG_PATH), "openclaw.json")?,
+            plugins_file: below(pick(plugins, env::PLUGINS_PATH), "plugins.toml")?,
+            state_dir,
+        })
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.state_dir.join("gateway.redb")
+    }
+
+    /// The log of this state folder.
+    pub fn log_file(&self) -> PathBuf {
+        self.state_dir.join("logs").join("gateway.log")
+    }
+
+    /// The gateway's own device key, in the file form that clients use for theirs.
+    pub fn gateway_identity(&self) -> PathBuf {
+        self.state_dir.join("gateway").join("device.json")
+    }
+
+    /// The key from which device tokens are derived.
+    pub fn token_key(&self) -> PathBuf {
+        self.state_dir.join("gateway").join("token.key")
+    }
+
+    /// Read-only copies of the plugin libraries, named by digest.
+    pub fn plugin_store(&self) -> PathBuf {
+        self.state_dir.join("plugins").join("store")
+    }
+}
+
+/// Creates `dir` and its parents; `dir` itself is readable by its owner alone afterwards.
+///
+/// # Errors
+/// The system's, when a part can't be created or its mode can't be set.
+pub fn private_dir(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    let mode = std::fs::metadata(dir)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Makes an existing file readable and writable by its owner alone.
+///
+/// # Errors
+/// The system's.
+pub fn private_file(path: &Path) -> io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
+
+/// Writes a 0600 file atomically: a reader sees the old text or the new one, never a part.
+///
+/// # Errors
+/// The system's. The old file is untouched then.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = (|| {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        std::fs::File::open(parent)?.sync_all()
+    })();
+    if written.is_err() {
+        std::fs::remove_file(&temporary).ok();
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn flags_decide_and_become_absolute() {
+        let paths =
+            Paths::resolve(None, Some(Path::new("here")), Some(Path::new("p.toml"))).unwrap();
+        assert!(paths.state_dir.is_absolute());
+        assert_eq!(paths.config_file, paths.state_dir.join("openclaw.json"));
+        assert!(paths.plugins_file.ends_with("p.toml") && paths.plugins_file.is_absolute());
+    }
+
+    #[test]
+    fn private_things_are_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a/b");
+        private_dir(&inner).unwrap();
+        let file = inner.join("secret");
+        write_private(&file, b"one").unwrap();
+        write_private(&file, b"two").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&inner), mode(&file)), (0o700, 0o600));
+        assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 1);
+    }
+}

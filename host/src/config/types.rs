@@ -1,0 +1,492 @@
+//! The keys of `openclaw.json` that this gateway uses (their full list: the reference's
+//! documentation). Each section keeps what it doesn't know in `other`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Paths, Secret};
+
+/// The whole configuration in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where things lie.
+    pub paths: Paths,
+    /// `gateway`.
+    pub gateway: GatewayConfig,
+    /// `session`.
+    pub session: SessionConfig,
+    /// `agents`.
+    pub agents: AgentsConfig,
+    /// `models`.
+    pub models: ModelsConfig,
+    /// `messages`.
+    pub messages: MessagesConfig,
+    /// `logging`.
+    pub logging: LoggingConfig,
+    /// `channels.<id>` as written, references resolved; each plugin's schema checks its own.
+    pub channels: BTreeMap<String, Value>,
+    /// `channels.defaults`.
+    pub channel_defaults: ChannelDefaults,
+}
+
+/// `gateway`: the socket and who may use it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GatewayConfig {
+    /// TCP port; flag and environment have been folded in.
+    pub port: Option<u16>,
+    /// Must be `local` or absent for a gateway to start here.
+    pub mode: Option<String>,
+    /// Which addresses to listen on.
+    pub bind: Bind,
+    /// The dotted IPv4 address of `bind: "custom"`.
+    pub custom_bind_host: Option<String>,
+    /// Shared authentication.
+    pub auth: AuthConfig,
+    /// Browser clients.
+    pub control_ui: ControlUiConfig,
+    /// Addresses or networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<String>,
+    /// Believe `X-Real-IP` of a trusted proxy that sends no `X-Forwarded-For`.
+    pub allow_real_ip_fallback: bool,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl GatewayConfig {
+    /// The port when nobody names one.
+    pub const DEFAULT_PORT: u16 = 18_789;
+
+    /// The port to listen on.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(Self::DEFAULT_PORT)
+    }
+}
+
+/// `gateway.bind`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bind {
+    /// 127.0.0.1, and ::1 where it is free.
+    #[default]
+    Loopback,
+    /// 0.0.0.0.
+    Lan,
+    /// Loopback, else every address.
+    Auto,
+    /// The tailnet's address.
+    Tailnet,
+    /// `customBindHost`.
+    Custom,
+}
+
+impl std::str::FromStr for Bind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "loopback" => Ok(Self::Loopback),
+            "lan" => Ok(Self::Lan),
+            "auto" => Ok(Self::Auto),
+            "tailnet" => Ok(Self::Tailnet),
+            "custom" => Ok(Self::Custom),
+            other => Err(format!(
+                "unknown bind mode {other}: use loopback, lan, auto or custom"
+            )),
+        }
+    }
+}
+
+/// `gateway.auth`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AuthConfig {
+    /// Chosen mode; by presence of a password or token when absent.
+    pub mode: Option<AuthMode>,
+    /// The shared token.
+    pub token: Option<Secret>,
+    /// The shared password.
+    pub password: Option<Secret>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `gateway.auth.mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthMode {
+    /// No shared secret: a paired device is mandatory.
+    None,
+    /// One token for everybody.
+    Token,
+    /// One password for everybody.
+    Password,
+    /// A proxy names the user (not built yet: refused at start).
+    TrustedProxy,
+}
+
+impl AuthMode {
+    /// The wire's spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Token => "token",
+            Self::Password => "password",
+            Self::TrustedProxy => "trusted-proxy",
+        }
+    }
+}
+
+/// `gateway.controlUi`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ControlUiConfig {
+    /// Origins that browsers may come from; `*` admits all.
+    pub allowed_origins: Vec<String>,
+    /// Admit an origin that equals the Host header.
+    pub dangerously_allow_host_header_origin_fallback: bool,
+    /// Admit the local Control UI without a device.
+    pub allow_insecure_auth: bool,
+    /// Ignore devices of the Control UI altogether.
+    pub dangerously_disable_device_auth: bool,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `session`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SessionConfig {
+    /// One session per sender, or one for everybody.
+    pub scope: SessionScope,
+    /// How direct chats map to sessions.
+    pub dm_scope: DmScope,
+    /// Name → `peer` or `channel:peer` that are the same person.
+    pub identity_links: BTreeMap<String, Vec<String>>,
+    /// Another alias of the main session.
+    pub main_key: Option<String>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `session.scope`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionScope {
+    /// Each sender or group has a session.
+    #[default]
+    PerSender,
+    /// One session, key `global`.
+    Global,
+}
+
+impl SessionScope {
+    /// The wire's spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PerSender => "per-sender",
+            Self::Global => "global",
+        }
+    }
+}
+
+/// `session.dmScope`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DmScope {
+    /// Every direct chat shares the main session.
+    #[default]
+    Main,
+    /// One session per person.
+    PerPeer,
+    /// One session per channel and person.
+    PerChannelPeer,
+    /// One session per channel, account and person.
+    PerAccountChannelPeer,
+}
+
+/// `agents`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AgentsConfig {
+    /// Named agents; none means one agent `main`.
+    pub list: Vec<AgentEntry>,
+    /// What agents share.
+    pub defaults: AgentDefaults,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl AgentsConfig {
+    /// The id of the default agent: the marked one, else the first, else `main`.
+    pub fn default_id(&self) -> &str {
+        let marked = self.list.iter().find(|a| a.default);
+        marked
+            .or(self.list.first())
+            .map_or("main", |a| a.id.as_str())
+    }
+
+    /// The entry of `id`, if it is configured.
+    pub fn get(&self, id: &str) -> Option<&AgentEntry> {
+        self.list.iter().find(|a| a.id == id)
+    }
+
+    /// True for a configured id and for the default one.
+    pub fn exists(&self, id: &str) -> bool {
+        id == self.default_id() || self.get(id).is_some()
+    }
+
+    /// All agent ids, the default one first.
+    pub fn ids(&self) -> Vec<&str> {
+        let default = self.default_id();
+        let others = self
+            .list
+            .iter()
+            .map(|a| a.id.as_str())
+            .filter(|id| *id != default);
+        std::iter::once(default).chain(others).collect()
+    }
+}
+
+/// One entry of `agents.list`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AgentEntry {
+    /// Id, lower case.
+    pub id: String,
+    /// Marks the default agent.
+    pub default: bool,
+    /// Shown name.
+    pub name: Option<String>,
+    /// Its folder.
+    pub workspace: Option<String>,
+    /// Its model instead of the shared one.
+    pub model: Option<ModelRef>,
+    /// Name, theme, emoji and avatar as clients show them.
+    pub identity: Option<AgentIdentity>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `agents.list[].identity`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AgentIdentity {
+    /// Shown name.
+    pub name: Option<String>,
+    /// Colour theme.
+    pub theme: Option<String>,
+    /// Emoji.
+    pub emoji: Option<String>,
+    /// Text, emoji, data: or http(s) URL.
+    pub avatar: Option<String>,
+}
+
+/// `agents.defaults`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AgentDefaults {
+    /// Which model answers; absent: the embedded echo runner.
+    pub model: Option<ModelRef>,
+    /// Longest run, seconds; 0 = no limit.
+    pub timeout_seconds: u64,
+    /// Folder of the default agent.
+    pub workspace: Option<String>,
+    /// IANA name of the person's time zone; absent: the host's.
+    pub user_timezone: Option<String>,
+    /// Standing text before every conversation.
+    pub system_prompt: Option<String>,
+    /// The regular look-around of the agent.
+    pub heartbeat: HeartbeatConfig,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for AgentDefaults {
+    fn default() -> Self {
+        AgentDefaults {
+            model: None,
+            timeout_seconds: 600,
+            workspace: None,
+            user_timezone: None,
+            system_prompt: None,
+            heartbeat: HeartbeatConfig::default(),
+            other: Map::new(),
+        }
+    }
+}
+
+/// `agents.defaults.heartbeat`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct HeartbeatConfig {
+    /// Interval such as `30m`; `0m` switches it off.
+    pub every: Option<String>,
+    /// Where alerts go: `none`, `last` or a channel id.
+    pub target: Option<String>,
+    /// What the agent is asked.
+    pub prompt: Option<String>,
+    /// How many characters beside the acknowledgement still count as one.
+    pub ack_max_chars: Option<u32>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A model reference: `"provider/model"` or `{primary, fallbacks}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ModelRef {
+    /// One model.
+    One(String),
+    /// One model and what to try after it.
+    WithFallbacks {
+        /// First choice.
+        primary: String,
+        /// Tried in order when it fails before its first word.
+        #[serde(default)]
+        fallbacks: Vec<String>,
+    },
+}
+
+impl ModelRef {
+    /// The first choice, then the fallbacks.
+    pub fn candidates(&self) -> Vec<&str> {
+        match self {
+            Self::One(model) => vec![model],
+            Self::WithFallbacks { primary, fallbacks } => std::iter::once(primary.as_str())
+                .chain(fallbacks.iter().map(String::as_str))
+                .collect(),
+        }
+    }
+}
+
+/// `models`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ModelsConfig {
+    /// Provider id → how to reach it.
+    pub providers: BTreeMap<String, ModelProvider>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// One entry of `models.providers`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProvider {
+    /// Base URL, with version path, without trailing slash.
+    pub base_url: String,
+    /// Bearer key.
+    #[serde(default)]
+    pub api_key: Option<Secret>,
+    /// Dialect; absent: `openai-completions`.
+    #[serde(default)]
+    pub api: Option<String>,
+    /// More request headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// What it offers.
+    #[serde(default)]
+    pub models: Vec<ModelEntry>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// One entry of `models.providers.<id>.models`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ModelEntry {
+    /// Id as the provider knows it.
+    pub id: String,
+    /// Shown name.
+    pub name: Option<String>,
+    /// Thinks before it speaks.
+    pub reasoning: Option<bool>,
+    /// `text`, `image`.
+    pub input: Option<Vec<String>>,
+    /// Context window, tokens.
+    pub context_window: Option<u64>,
+    /// Longest answer, tokens.
+    pub max_tokens: Option<u64>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `messages`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MessagesConfig {
+    /// Put before every reply on a channel.
+    pub response_prefix: Option<String>,
+    /// Group chats.
+    pub group_chat: GroupChatConfig,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `messages.groupChat`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GroupChatConfig {
+    /// Words that count as a mention, as case-insensitive regular expressions.
+    pub mention_patterns: Vec<String>,
+    /// Unmentioned messages kept as context.
+    pub history_limit: Option<u32>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `logging`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LoggingConfig {
+    /// `error`, `warn`, `info` (default), `debug` or `trace`.
+    pub level: Option<String>,
+    /// Log file instead of `<state>/logs/gateway.log`.
+    pub file: Option<String>,
+    /// `pretty` (default), `compact` or `json` lines on standard output.
+    pub console_style: Option<String>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `channels.defaults`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ChannelDefaults {
+    /// Group policy of channels that name none.
+    pub group_policy: Option<String>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// Parses an address or CIDR network of `gateway.trustedProxies`.
+pub fn parse_network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address.parse::<IpAddr>().ok()?, bits.parse().ok()?),
+        None => {
+            let address = text.parse::<IpAddr>().ok()?;
+            (address, if address.is_ipv4() { 32 } else { 128 })
+        }
+    };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    (bits <= most).then_some((address, bits))
+}

@@ -1,0 +1,91 @@
+//! An event encoded once, however many clients get it.
+
+use gateway_schemas::catalogue::{self, Scope};
+use gateway_schemas::frame::{EventText, StateVersion, event_tail};
+use serde::Serialize;
+
+/// An event ready to be queued: its text, who may see it, and whether a slow client may miss it.
+#[derive(Debug)]
+pub struct Event {
+    name: &'static str,
+    payload: String,
+    versions: Option<StateVersion>,
+    encoded: std::sync::OnceLock<EventText>,
+    scope: Scope,
+    droppable: bool,
+}
+
+impl Event {
+    /// Encodes `payload` for the event `name`.
+    ///
+    /// # Panics
+    /// When the catalogue doesn't know `name` or the payload can't be written as JSON (a map
+    /// with keys that aren't text): both are mistakes of the program, found by any test.
+    pub fn new(name: &'static str, payload: &impl Serialize) -> Event {
+        let payload = serde_json::to_string(payload).expect("payload types have text keys");
+        Self::from_json(name, payload)
+    }
+
+    /// Like [`Event::new`] with a payload that is JSON text already.
+    ///
+    /// # Panics
+    /// When the catalogue doesn't know `name`.
+    pub fn from_json(name: &'static str, payload: String) -> Event {
+        let spec = catalogue::event(name).expect("events are published under a catalogued name");
+        Event {
+            name,
+            payload,
+            versions: None,
+            encoded: std::sync::OnceLock::new(),
+            scope: spec.scope,
+            droppable: spec.droppable,
+        }
+    }
+
+    /// Adds the versions that `presence` and `health` events carry.
+    #[must_use]
+    pub fn state_version(mut self, presence: u64, health: u64) -> Event {
+        self.versions = Some(StateVersion { presence, health });
+        self
+    }
+
+    /// Overrides whether a slow client may miss it: a chat delta may be missed, its end not.
+    #[must_use]
+    pub fn droppable(mut self, yes: bool) -> Event {
+        self.droppable = yes;
+        self
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(super) fn is_droppable(&self) -> bool {
+        self.droppable
+    }
+
+    fn encoded(&self) -> &EventText {
+        self.encoded
+            .get_or_init(|| EventText::new(self.name, Some(&self.payload), self.versions))
+    }
+
+    /// Bytes it takes in a client's queue, without the few of its `seq`.
+    pub fn len(&self) -> usize {
+        self.encoded().shared().len()
+    }
+
+    /// Never: an event has at least its name.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The whole frame for one client.
+    pub fn text(&self, seq: Option<u64>) -> String {
+        let shared = self.encoded().shared();
+        let tail = event_tail(seq);
+        let mut text = String::with_capacity(shared.len() + tail.len());
+        text.push_str(shared);
+        text.push_str(&tail);
+        text
+    }
+}

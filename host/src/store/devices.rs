@@ -1,0 +1,156 @@
+//! Disk types of paired devices and pending pairing requests (owner: `devices`).
+//!
+//! No token is stored, only the generation from which the gateway's key derives it.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, decode, delete, put_json, tables};
+
+/// A paired device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceRecord {
+    /// Hex SHA-256 of the key.
+    pub device_id: String,
+    /// Base64url of the raw key.
+    pub public_key: String,
+    /// What the client said of itself when it was approved or last admitted.
+    pub about: About,
+    /// Role of the last connect.
+    pub role: Option<String>,
+    /// Roles it may take.
+    pub roles: Vec<String>,
+    /// Scopes it may ask for without another approval.
+    pub scopes: Vec<String>,
+    /// Scopes that somebody approved.
+    pub approved_scopes: Vec<String>,
+    /// Role → its token.
+    pub tokens: BTreeMap<String, TokenRecord>,
+    /// First approval, ms.
+    pub created_at_ms: u64,
+    /// Last approval, ms.
+    pub approved_at_ms: u64,
+}
+
+/// What a client says of itself, as sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// Shown name.
+    pub display_name: Option<String>,
+    /// Operating system; pinned at approval.
+    pub platform: Option<String>,
+    /// Kind of device; pinned at approval.
+    pub device_family: Option<String>,
+    /// Program.
+    pub client_id: Option<String>,
+    /// Kind of use.
+    pub client_mode: Option<String>,
+    /// Its address, when it isn't this host.
+    pub remote_ip: Option<String>,
+}
+
+/// A device token, without the token.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TokenRecord {
+    /// Goes into the derivation: a new one makes a new token.
+    pub generation: u64,
+    /// What it is good for.
+    pub scopes: Vec<String>,
+    /// First made, ms.
+    pub created_at_ms: u64,
+    /// Replaced, ms.
+    pub rotated_at_ms: Option<u64>,
+    /// Revoked, ms.
+    pub revoked_at_ms: Option<u64>,
+    /// Last used to connect, ms.
+    pub last_used_at_ms: Option<u64>,
+}
+
+/// A request to be paired that waits for approval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PendingRecord {
+    /// Its own id, a UUID.
+    pub request_id: String,
+    /// Who asks.
+    pub device_id: String,
+    /// With which key.
+    pub public_key: String,
+    /// What it says of itself.
+    pub about: About,
+    /// The role asked for first.
+    pub role: String,
+    /// All roles asked for.
+    pub roles: Vec<String>,
+    /// All scopes asked for.
+    pub scopes: Vec<String>,
+    /// Whether it may be approved without asking a person.
+    pub silent: bool,
+    /// Whether the device is known already.
+    pub is_repair: bool,
+    /// Creation or last merge, ms.
+    pub ts: u64,
+}
+
+/// Changes of one decision, written in one transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceChanges {
+    /// Devices to write.
+    pub put_devices: Vec<DeviceRecord>,
+    /// Device ids to delete.
+    pub drop_devices: Vec<String>,
+    /// Requests to write.
+    pub put_pending: Vec<PendingRecord>,
+    /// Request ids to delete.
+    pub drop_pending: Vec<String>,
+}
+
+impl DeviceChanges {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn write(&self, txn: &WriteTransaction) -> Result<(), StoreError> {
+        for device in &self.put_devices {
+            put_json(txn, tables::DEVICES, &device.device_id, device)?;
+        }
+        for id in &self.drop_devices {
+            delete(txn, tables::DEVICES, id)?;
+        }
+        for request in &self.put_pending {
+            put_json(txn, tables::PENDING, &request.request_id, request)?;
+        }
+        for id in &self.drop_pending {
+            delete(txn, tables::PENDING, id)?;
+        }
+        Ok(())
+    }
+}
+
+/// All devices and all pending requests.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when one can't be read.
+pub fn load(txn: &ReadTransaction) -> Result<(Vec<DeviceRecord>, Vec<PendingRecord>), StoreError> {
+    let mut devices = Vec::new();
+    for entry in txn.open_table(tables::DEVICES)?.iter()? {
+        let (key, value) = entry?;
+        devices.push(decode("devices", key.value(), value.value())?);
+    }
+    let mut pending = Vec::new();
+    for entry in txn.open_table(tables::PENDING)?.iter()? {
+        let (key, value) = entry?;
+        pending.push(decode("pairing_pending", key.value(), value.value())?);
+    }
+    Ok((devices, pending))
+}
