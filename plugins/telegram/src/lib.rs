@@ -96,3 +96,39 @@ impl Surface for Telegram {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use gateway_plugin::manifest::Manifest;
+    use serde_json::{Value, json};
+
+    fn manifest() -> Manifest {
+        serde_json::from_str(include_str!("../plugin.json")).unwrap()
+    }
+
+    #[test]
+    fn the_manifest_has_no_problems() {
+        assert_eq!(manifest().problems(), [""; 0]);
+        assert_eq!(manifest().version, env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn the_schema_takes_what_the_plugin_reads_and_names_what_it_does_not() {
+        let schema = jsonschema::validator_for(&manifest().config_schema).unwrap();
+        let good = json!({
+            "enabled": true, "botToken": "1:a", "apiRoot": "http://127.0.0.1:1",
+            "dmPolicy": "open", "allowFrom": [42, "*"], "groups": { "*": {} },
+            "textChunkLimit": 100, "chunkMode": "newline", "timeoutSeconds": 5, "pollSeconds": 1,
+            "linkPreview": false,
+            "retry": { "attempts": 1, "minDelayMs": 0, "maxDelayMs": 0, "jitter": 0 },
+            "reconnect": { "initialMs": 0, "maxMs": 0, "factor": 1, "jitter": 0 }
+        });
+        assert!(schema.is_valid(&good));
+        serde_json::from_value::<super::Config>(good).unwrap();
+        let refused = |value: Value| schema.validate(&value).unwrap_err().to_string();
+        assert!(refused(json!({ "botTokn": "x" })).contains("botTokn"));
+        assert!(refused(json!({ "textChunkLimit": 5000 })).contains("5000"));
+        assert!(!schema.is_valid(&json!({ "botToken": 5 })));
+    }
+}
