@@ -94,6 +94,75 @@ pub const STOP_GRACE: Duration = Duration::from_secs(8);
 /// Grace for the connections to take their last event and close frame.
 pub const CONNECTIONS_STOP_GRACE: Duration = Duration::from_secs(2);
 
+// ── channels and router ─────────────────────────────────────────────────────────────────────
+
+/// Ids of inbound messages that are remembered, over all accounts; the oldest go first. Far more
+/// than any provider keeps for a second delivery.
+pub const SEEN_MESSAGES_MAX: usize = 20_000;
+/// How far that may be exceeded before one sweep: a sweep reads the whole table.
+pub const SEEN_PRUNE_SLACK: usize = 1_000;
+/// Messages waiting for an answer on disk; beyond it plugins wait and providers are not
+/// acknowledged.
+pub const JOURNAL_OPEN_MAX: u64 = 10_000;
+/// Open outbox entries of one account; beyond it a client is refused and a reply waits.
+pub const OUTBOX_OPEN_MAX: usize = 1_000;
+/// Finished outbox entries that are remembered under their idempotency key.
+pub const OUTBOX_FINISHED_MAX: usize = 5_000;
+/// How far that may be exceeded before one sweep: a sweep reads the whole table.
+pub const OUTBOX_PRUNE_SLACK: usize = 500;
+/// Sends of one account in flight at a time (a plugin takes as many requests).
+pub const SENDS_IN_FLIGHT_MAX: usize = 64;
+/// Largest file that may hold a credential, bytes.
+pub const CREDENTIAL_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Strangers of one channel who may wait for access.
+pub const SENDER_REQUESTS_MAX: usize = 3;
+/// How long a stranger's request lives, milliseconds.
+pub const SENDER_REQUEST_TTL_MS: u64 = 3_600_000;
+/// Tries to find a pairing code that nobody has: two of 32^8 hardly ever meet.
+pub const SENDER_CODE_TRIES: usize = 8;
+/// Compiled size of one mention pattern, bytes.
+pub const MENTION_PATTERN_BYTES_MAX: usize = 256 * 1024;
+/// Journal entries the router holds in memory; the others wait on disk.
+pub const ROUTER_WAITING_MAX: usize = 256;
+/// Conversations the router serves at a time.
+pub const ROUTER_SESSIONS_MAX: usize = 64;
+
+/// Longest wait for a provider's word on one send: a long text is several calls, each of which
+/// may be slowed down by the provider.
+pub const SEND_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a client's message may wait for its channel, milliseconds.
+pub const SEND_EXPIRES_MS: u64 = 60_000;
+/// How long a reply may wait for its channel, milliseconds: longer than an outage of a night.
+pub const REPLY_EXPIRES_MS: u64 = 24 * 3_600_000;
+/// First pause before a message is sent again.
+pub const OUTBOX_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest such pause.
+pub const OUTBOX_RETRY_MOST: Duration = Duration::from_secs(60);
+/// From opening a plugin instance to its word that it serves: a provider may be slow to greet.
+pub const ACCOUNT_START_DEADLINE: Duration = Duration::from_secs(30);
+/// Time a plugin instance has to say goodbye; below the grace of the whole stop.
+pub const ACCOUNT_STOP_GRACE: Duration = Duration::from_secs(2);
+/// An instance that served this long is well: the next pause before a restart is short again.
+pub const ACCOUNT_WELL_AFTER: Duration = Duration::from_secs(60);
+/// Between two pings of a plugin instance.
+pub const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest wait for a pong: a plugin answers from memory.
+pub const PING_DEADLINE: Duration = Duration::from_secs(5);
+/// The ping after which the provider is asked for the first time (a minute after the start).
+pub const PROBE_FIRST_PING: u32 = 6;
+/// Between two such questions, in pings (five minutes): each costs a call of the provider.
+pub const PROBE_EVERY_PINGS: u32 = 30;
+/// Longest wait for a probe that nobody asked for.
+pub const PROBE_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest wait for a typing sign: late ones are worthless.
+pub const TYPING_DEADLINE: Duration = Duration::from_secs(3);
+/// Between two typing signs: providers show one for about five seconds.
+pub const TYPING_INTERVAL: Duration = Duration::from_secs(4);
+/// First pause before a turn is offered again to a session that can't take it.
+pub const ROUTER_RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest such pause.
+pub const ROUTER_RETRY_MOST: Duration = Duration::from_secs(30);
+
 const _: () = {
     assert!(HANDSHAKE_FRAME_BYTES_MAX < FRAME_BYTES_MAX);
     // Two frames of the largest size fit into a client's queue.

@@ -6,7 +6,10 @@
 //! [`tables`].
 
 pub mod devices;
+pub mod journal;
 mod migrate;
+pub mod outbox;
+pub mod senders;
 pub mod tables;
 mod writer;
 

@@ -11,6 +11,26 @@ pub const META: JsonTable = JsonTable::new("meta");
 pub const DEVICES: JsonTable = JsonTable::new("devices");
 /// Request id → pending pairing request (owner: `devices`).
 pub const PENDING: JsonTable = JsonTable::new("pairing_pending");
+/// Journal id → inbound message that waits for its answer (owner: `channels`, `router`).
+pub const JOURNAL: JsonTable = JsonTable::new("journal");
+/// Channel, account, chat and message id → when it came: a second delivery is dropped (owner:
+/// `channels`).
+pub const SEEN: JsonTable = JsonTable::new("seen");
+/// Outbox id → message to the world, open or finished (owner: `channels`).
+pub const OUTBOX: JsonTable = JsonTable::new("outbox");
+/// Idempotency key → outbox id (owner: `channels`).
+pub const OUTBOX_KEYS: JsonTable = JsonTable::new("outbox_keys");
+/// Channel, account and sender → request for access (owner: `router`).
+pub const SENDERS: JsonTable = JsonTable::new("senders");
 
 /// All tables, so that each exists before the first reader asks for it.
-pub const ALL: &[JsonTable] = &[META, DEVICES, PENDING];
+pub const ALL: &[JsonTable] = &[
+    META,
+    DEVICES,
+    PENDING,
+    JOURNAL,
+    SEEN,
+    OUTBOX,
+    OUTBOX_KEYS,
+    SENDERS,
+];
