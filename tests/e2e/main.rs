@@ -3,7 +3,15 @@
 //! in `schemas/` and `host/src/methods/`.
 #![allow(clippy::unwrap_used)]
 
+mod agent;
+mod channels;
+mod chat;
 mod connect;
+mod crash;
 mod credentials;
 mod devices;
 mod events;
+mod requests;
+mod send;
+mod sessions;
+mod telegram;

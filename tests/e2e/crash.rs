@@ -1,0 +1,107 @@
+//! kill -9 at each step of a message's way: nothing that the provider was told we have is lost,
+//! and every message is answered once.
+
+use support::bot_api::{Fault, Gate};
+
+use crate::telegram::{CHAT, House, SENDER, times};
+
+#[tokio::test]
+async fn what_came_while_the_gateway_was_away_is_answered() {
+    let mut house = House::start().await;
+    house.round_trip("before").await;
+    house.gateway.stop().await;
+    house.bot.push_text(CHAT, SENDER, "meanwhile");
+    house.gateway.restart().await;
+    house.round_trip("after").await;
+    for text in ["before", "meanwhile", "after"] {
+        assert_eq!(
+            times(&house.bot, text),
+            1,
+            "{text}: {:?}",
+            house.bot.texts(CHAT)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_crash_after_the_update_was_fetched() {
+    let mut house = House::start().await;
+    house.round_trip("before").await;
+    // The provider hands the update out; whatever the gateway has done by then, it dies.
+    let polls = house.bot.calls(Some("getUpdates")).len();
+    house.bot.push_text(CHAT, SENDER, "crash one");
+    house.bot.wait_calls("getUpdates", polls + 1).await;
+    house.gateway.crash().await;
+    house.gateway.restart().await;
+    house.round_trip("after").await;
+    assert_eq!(
+        times(&house.bot, "crash one"),
+        1,
+        "{:?}",
+        house.bot.texts(CHAT)
+    );
+}
+
+#[tokio::test]
+async fn a_crash_before_the_answer_left() {
+    let mut house = House::start().await;
+    house.round_trip("before").await;
+    // The answer cannot leave yet: Telegram asks to wait for longer than the plugin waits by
+    // itself, so it lies in the outbox when the gateway dies.
+    house.bot.fault("sendMessage", &Fault::too_many(3), 1);
+    let sent = house.bot.calls(Some("sendMessage")).len();
+    house.bot.push_text(CHAT, SENDER, "crash two");
+    house.bot.wait_calls("sendMessage", sent + 1).await;
+    house.gateway.crash().await;
+    house.gateway.restart().await;
+    house.bot.wait_texts(CHAT, 2).await;
+    house.round_trip("after").await;
+    assert_eq!(
+        times(&house.bot, "crash two"),
+        1,
+        "{:?}",
+        house.bot.texts(CHAT)
+    );
+}
+
+#[tokio::test]
+async fn a_crash_after_the_answer_left_and_before_its_receipt() {
+    let mut house = House::start().await;
+    house.round_trip("before").await;
+    let gate = Gate::shut();
+    house
+        .bot
+        .fault("sendMessage", &Fault::Hold(gate.clone()), 1);
+    house.bot.push_text(CHAT, SENDER, "crash three");
+    house.bot.wait_texts(CHAT, 2).await;
+    house.gateway.crash().await;
+    gate.open();
+    house.gateway.restart().await;
+    house.round_trip("after").await;
+    assert_eq!(
+        times(&house.bot, "crash three"),
+        1,
+        "{:?}",
+        house.bot.texts(CHAT)
+    );
+}
+
+/// Many crashes at moments that nobody chose.
+#[tokio::test]
+async fn crashes_at_any_moment() {
+    let mut house = House::start().await;
+    for round in 0..6 {
+        let text = format!("round {round}.");
+        house.bot.push_text(CHAT, SENDER, &text);
+        // Not a wait for anything: a different moment each time is the point.
+        tokio::time::sleep(std::time::Duration::from_millis(round * 4)).await;
+        house.gateway.crash().await;
+        house.gateway.restart().await;
+    }
+    house.round_trip("the end").await;
+    let texts = house.bot.texts(CHAT);
+    for round in 0..6 {
+        let count = times(&house.bot, &format!("round {round}."));
+        assert_eq!(count, 1, "round {round}: {texts:?}");
+    }
+}
