@@ -100,99 +100,64 @@ async fn before_hello_what_is_no_request_is_closed() {
     assert_eq!(client.closed().await, quiet, "after bytes that are no text");
 }
 
+/// Sends one request as the first frame; checks the answer and that the close says the same.
+async fn refused_first(gateway: &Gateway, method: &str, params: Value, code: u16, message: &str) {
+    let mut client = gateway.open().await;
+    let error = client.refused(method, params).await;
+    assert_eq!(error["code"], "INVALID_REQUEST", "{error}");
+    assert_eq!(error["message"], message);
+    let cut: String = message.chars().take(120).collect();
+    assert_eq!(client.closed().await, Close::new(code, &cut));
+}
+
 /// A request that is refused before anything about its sender is looked at.
 #[tokio::test]
 async fn before_hello_a_wrong_request_is_answered_and_closed() {
     let gateway = Gateway::start().await;
-    let right = Login::without_device().params;
-    let with = |field: &str, value: Value| {
-        let mut params = right.clone();
-        params[field] = value;
-        params
-    };
-    let without = |field: &str| {
-        let mut params = right.clone();
-        params.as_object_mut().unwrap().remove(field);
-        params
-    };
-    for (method, params, code, message) in [
+    let reason = "invalid handshake: first request must be connect";
+    refused_first(&gateway, "health", json!({}), 1008, reason).await;
+    let mut nothing = Login::without_device();
+    nothing.params.as_object_mut().unwrap().remove("client");
+    let reason = "invalid connect params: must have required property 'client'";
+    refused_first(&gateway, "connect", nothing.params, 1008, reason).await;
+
+    let spoon = json!({ "id": "cli", "version": "1", "platform": "x", "mode": "spoon" });
+    for (field, value, errors) in [
+        ("zzz", json!(1), "at root: unexpected property 'zzz'"),
         (
-            "health",
-            json!({}),
-            1008,
-            "invalid handshake: first request must be connect",
+            "minProtocol",
+            json!("3"),
+            "at /minProtocol: must be integer",
+        ),
+        ("minProtocol", json!(0), "at /minProtocol: must be >= 1"),
+        (
+            "scopes",
+            json!([""]),
+            "at /scopes/0: must NOT have fewer than 1 characters",
+        ),
+        ("caps", json!("x"), "at /caps: must be array"),
+        (
+            "auth",
+            json!({ "x": 1 }),
+            "at /auth: unexpected property 'x'",
         ),
         (
-            "connect",
-            without("client"),
-            1008,
-            "invalid connect params: must have required property 'client'",
-        ),
-        (
-            "connect",
-            with("zzz", json!(1)),
-            1008,
-            "invalid connect params: at root: unexpected property 'zzz'",
-        ),
-        (
-            "connect",
-            with("minProtocol", json!("3")),
-            1008,
-            "invalid connect params: at /minProtocol: must be integer",
-        ),
-        (
-            "connect",
-            with("minProtocol", json!(0)),
-            1008,
-            "invalid connect params: at /minProtocol: must be >= 1",
-        ),
-        (
-            "connect",
-            with("scopes", json!([""])),
-            1008,
-            "invalid connect params: at /scopes/0: must NOT have fewer than 1 characters",
-        ),
-        (
-            "connect",
-            with(
-                "client",
-                json!({ "id": "cli", "version": "1", "platform": "x", "mode": "spoon" }),
-            ),
-            1008,
-            "invalid connect params: at /client/mode: must be equal to constant; at /client/mode: must match a schema in anyOf",
-        ),
-        (
-            "connect",
-            with("minProtocol", json!(5)),
-            1002,
-            "protocol mismatch",
-        ),
-        (
-            "connect",
-            with("maxProtocol", json!(2)),
-            1002,
-            "protocol mismatch",
-        ),
-        (
-            "connect",
-            with("role", json!("admin")),
-            1008,
-            "invalid role",
+            "client",
+            spoon,
+            "at /client/mode: must be equal to constant; at /client/mode: must match a schema in anyOf",
         ),
     ] {
-        let mut params = params;
-        if message == "protocol mismatch" && params["minProtocol"] == 5 {
-            params["maxProtocol"] = json!(9);
-        } else if message == "protocol mismatch" {
-            params["minProtocol"] = json!(1);
-        }
-        let mut client = gateway.open().await;
-        let error = client.refused(method, params).await;
-        assert_eq!(error["code"], "INVALID_REQUEST", "{error}");
-        assert_eq!(error["message"], message);
-        let cut: String = message.chars().take(120).collect();
-        assert_eq!(client.closed().await, Close::new(code, &cut));
+        let params = Login::without_device().set(field, value).params;
+        let message = format!("invalid connect params: {errors}");
+        refused_first(&gateway, "connect", params, 1008, &message).await;
     }
+    for (min, max) in [(4, 9), (1, 2)] {
+        let login = Login::without_device().set("minProtocol", json!(min));
+        let params = login.set("maxProtocol", json!(max)).params;
+        refused_first(&gateway, "connect", params, 1002, "protocol mismatch").await;
+    }
+    let params = Login::without_device().set("role", json!("admin")).params;
+    refused_first(&gateway, "connect", params, 1008, "invalid role").await;
 }
 
 #[tokio::test]

@@ -29,6 +29,23 @@ async fn health_follows_every_connect() {
     assert!(after["stateVersion"]["health"].as_u64().unwrap() > before);
 }
 
+/// Clients that hear nothing for two ticks leave, so everybody is told, scopes or not.
+#[tokio::test]
+async fn everybody_hears_the_tick() {
+    let gateway = Gateway::start().await;
+    let mut admin = gateway.operator().await;
+    let mut bare = gateway.connect(&Login::without_device()).await;
+    let mut node = gateway.connect(&Login::fresh().node()).await;
+    for client in [&mut admin, &mut bare, &mut node] {
+        let tick = client.event("tick").await;
+        assert!(
+            tick["payload"]["ts"].is_u64() && tick["seq"].is_u64(),
+            "{tick}"
+        );
+        assert!(tick.get("stateVersion").is_none(), "{tick}");
+    }
+}
+
 /// Each connection counts its own events from 1 without a hole, whatever else it may not see.
 #[tokio::test]
 async fn numbers_have_no_holes() {

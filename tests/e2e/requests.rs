@@ -50,6 +50,14 @@ async fn after_hello_mistakes_are_answered_and_the_connection_stays() {
             format!("invalid request frame: {errors}")
         );
     }
+    client.ok("health", json!({})).await;
+}
+
+/// Requests that are frames, and wrong.
+#[tokio::test]
+async fn wrong_requests_are_refused_in_the_wires_words() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
     for (method, params, message) in [
         (
             "connect",
