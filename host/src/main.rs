@@ -1,2 +1,7 @@
 //! The `openclaw` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway_host::cli::main()
+}

@@ -90,16 +90,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
         options.plugins.as_deref(),
     )
     .map_err(|e| ConfigError::Unreadable(PathBuf::from("openclaw.json"), e))?;
-    let text = match std::fs::read_to_string(&paths.config_file) {
-        Ok(text) => Some(text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(ConfigError::Unreadable(paths.config_file, e)),
-    };
-    let mut root = match &text {
-        Some(text) => json5::from_str::<Map<String, Value>>(text)
-            .map_err(|e| ConfigError::Syntax(paths.config_file.clone(), e.to_string()))?,
-        None => Map::new(),
-    };
+    let (mut root, existed) = read_root(&paths.config_file)?;
     let mut resolver = Resolver {
         path: &paths.config_file,
         unresolved: Vec::new(),
@@ -112,10 +103,43 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
     apply_overrides(&mut config.gateway, options, &paths.config_file)?;
     Ok(Loaded {
         config,
-        existed: text.is_some(),
+        existed,
         unused_keys,
         unresolved,
     })
+}
+
+/// The `gateway` section alone, for a client on this machine. References elsewhere in the file
+/// stay unread, so that a shell without the daemon's variables still finds the daemon.
+///
+/// # Errors
+/// [`ConfigError`], always naming the file.
+pub fn load_gateway(options: &LoadOptions, paths: &Paths) -> Result<GatewayConfig, ConfigError> {
+    let file = &paths.config_file;
+    let (mut root, _) = read_root(file)?;
+    let mut section = root
+        .remove("gateway")
+        .unwrap_or_else(|| Value::Object(Map::new()));
+    let mut resolver = Resolver {
+        path: file,
+        unresolved: Vec::new(),
+    };
+    resolver.resolve(&mut section, "gateway")?;
+    let mut gateway = typed(file, "gateway", section)?;
+    apply_overrides(&mut gateway, options, file)?;
+    Ok(gateway)
+}
+
+/// The file's text as a tree; a missing file is an empty one, and told as such.
+fn read_root(file: &Path) -> Result<(Map<String, Value>, bool), ConfigError> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Map::new(), false)),
+        Err(e) => return Err(ConfigError::Unreadable(file.to_path_buf(), e)),
+    };
+    let root = json5::from_str(&text)
+        .map_err(|e| ConfigError::Syntax(file.to_path_buf(), e.to_string()))?;
+    Ok((root, true))
 }
 
 fn sections(

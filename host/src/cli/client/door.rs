@@ -1,0 +1,154 @@
+//! Getting in: the TCP connection, the upgrade, the challenge, `connect`.
+//!
+//! The shared secret goes first; without one the stored device token takes its place. A token
+//! that the gateway gives is kept for next time.
+
+use std::path::Path;
+
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::identity::Identity;
+use super::talk::{Line, Patience, read_answer};
+use super::target::Target;
+use super::tokens::{self, StoredToken};
+use super::wire::{self, Credentials, Hello, WireError};
+use super::{Client, address, refusal};
+use crate::cli::error::CliResult;
+use crate::clock::Clock;
+
+/// The largest answer a client takes; the gateway promises less.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Connects, a second time with the stored device token when the gateway suggests it.
+///
+/// # Errors
+/// What stood in the way, or the gateway's refusal with what to do about it.
+pub async fn connect(target: &Target, state_dir: &Path, patience: Patience) -> CliResult<Client> {
+    let clock = Clock::system();
+    let identity = Identity::load_or_create(state_dir, &clock)?;
+    let stored = if target.is_configured() {
+        tokens::stored(state_dir, &identity.device_id, wire::ROLE).map(|stored| stored.token)
+    } else {
+        None
+    };
+    let mut credentials = Credentials {
+        secrets: target.secrets.clone(),
+        device_token: None,
+    };
+    if credentials.secrets.is_empty() {
+        credentials.secrets.token.clone_from(&stored);
+    }
+    let door = Door {
+        target,
+        identity: &identity,
+        clock: &clock,
+        patience,
+    };
+    let answer = match door.knock(&credentials).await? {
+        Err(error) if may_retry(&error, target) && stored.is_some() => {
+            credentials.device_token.clone_from(&stored);
+            door.knock(&credentials).await?
+        }
+        answer => answer,
+    };
+    let (line, hello) = answer.map_err(|error| refusal::explain(&error, target))?;
+    if target.is_configured() {
+        keep_token(&hello, state_dir, &identity, &clock)?;
+    }
+    Ok(Client {
+        line,
+        requests: 0,
+        target: target.clone(),
+        hello,
+        device_id: identity.device_id,
+    })
+}
+
+fn keep_token(
+    hello: &Hello,
+    state_dir: &Path,
+    identity: &Identity,
+    clock: &Clock,
+) -> CliResult<()> {
+    let Some(auth) = hello.auth.as_ref() else {
+        return Ok(());
+    };
+    let Some(token) = auth.device_token.clone() else {
+        return Ok(());
+    };
+    let role = wire::ROLE.to_owned();
+    let (scopes, updated_at_ms) = (auth.scopes.clone(), clock.now_ms());
+    let token = StoredToken {
+        token,
+        role,
+        scopes,
+        updated_at_ms,
+    };
+    tokens::store(state_dir, &identity.device_id, token)
+}
+
+/// A wrong shared token and a suggestion; never over a network.
+fn may_retry(error: &WireError, target: &Target) -> bool {
+    !target.private_only
+        && error.detail("code") == Some("AUTH_TOKEN_MISMATCH")
+        && error.detail("recommendedNextStep") == Some("retry_with_device_token")
+}
+
+/// One attempt to get in.
+struct Door<'a> {
+    target: &'a Target,
+    identity: &'a Identity,
+    clock: &'a Clock,
+    patience: Patience,
+}
+
+type Admitted = (Line, Hello);
+
+impl Door<'_> {
+    /// The outer error is about the way there, the inner one is the gateway's refusal.
+    async fn knock(&self, credentials: &Credentials) -> CliResult<Result<Admitted, WireError>> {
+        let socket = self
+            .patience
+            .wait("no gateway could be reached", self.open())
+            .await??;
+        let mut line = Line::new(socket, self.patience);
+        let nonce = line.challenge().await?;
+        let params = wire::connect_params(self.identity, credentials, &nonce, self.clock);
+        match line.ask(&self.clock.uuid(), "connect", &params).await? {
+            Ok(payload) => Ok(Ok((line, read_answer("connect", &payload)?))),
+            Err(failure) => Ok(Err(failure.error)),
+        }
+    }
+
+    async fn open(&self) -> CliResult<WebSocketStream<TcpStream>> {
+        let target = self.target;
+        let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
+        let stream = stream.map_err(|cause| refusal::unreachable(&cause, target))?;
+        if target.private_only {
+            let peer = stream
+                .peer_addr()
+                .map_err(|cause| refusal::unreachable(&cause, target))?;
+            if !address::is_private(peer.ip()) {
+                return Err(refusal::not_private(peer.ip()));
+            }
+        }
+        // A delay here only costs time; a refusal of the option is no reason to give up.
+        stream.set_nodelay(true).unwrap_or(());
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(ANSWER_BYTES_MAX))
+            .max_frame_size(Some(ANSWER_BYTES_MAX));
+        let upgrade = tokio_tungstenite::client_async_with_config(
+            target.request.as_str(),
+            stream,
+            Some(config),
+        );
+        let (socket, _) = upgrade.await.map_err(|cause| refusal::no_gateway(&cause))?;
+        Ok(socket)
+    }
+}
+
+#[cfg(test)]
+#[path = "door_tests.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+//! A client of the gateway: one connection, requests in turn, then a polite close.
+//!
+//! Every command that needs a gateway comes through [`with_gateway`]. It resolves the address,
+//! proves who this device is, and says in words what stood in the way. One thread, no schema.
+
+mod address;
+mod door;
+mod identity;
+mod refusal;
+mod settings;
+mod talk;
+mod target;
+mod tokens;
+mod wire;
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::error::{CliError, CliResult, Kind};
+use crate::config::env;
+pub use settings::paths;
+pub use talk::read_answer;
+use talk::{Line, Listener, Patience};
+pub use target::{Flags, Target};
+pub use wire::Hello;
+
+/// Who calls whom, and for how long.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// The address and secrets of the command line.
+    pub flags: Flags,
+    /// How long everything may take; `None` for ever.
+    pub timeout: Option<Duration>,
+}
+
+/// An authenticated connection.
+pub struct Client {
+    line: Line,
+    requests: u64,
+    /// Where it leads.
+    pub target: Target,
+    /// What the gateway said at the door.
+    pub hello: Hello,
+    /// This device.
+    pub device_id: String,
+}
+
+/// Connects, does the work, closes.
+///
+/// # Errors
+/// Whatever stood in the way, with the address and where it came from.
+pub fn with_gateway<T>(
+    access: &Access,
+    work: impl AsyncFnOnce(&mut Client) -> CliResult<T>,
+) -> CliResult<T> {
+    let target = Target::resolve(&access.flags, &env::var, settings::read)?;
+    let state_dir = paths()?.state_dir;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|cause| {
+        CliError::new(
+            Kind::Local,
+            "RUNTIME",
+            format!("cannot start the event loop: {cause}"),
+        )
+    })?;
+    let done = runtime.block_on(async {
+        let mut client =
+            door::connect(&target, &state_dir, Patience::start(access.timeout)).await?;
+        let done = work(&mut client).await;
+        client.line.close().await;
+        done
+    });
+    // A name that is still being looked up must not hold the process back.
+    runtime.shutdown_background();
+    done.map_err(|error| match error.kind() {
+        Kind::Connection | Kind::Timeout | Kind::Auth | Kind::Protocol => target.explain(error),
+        _ => error,
+    })
+}
+
+impl Client {
+    /// Asks and takes the first answer; its JSON text.
+    ///
+    /// # Errors
+    /// The gateway's refusal, a lost connection, or the end of patience.
+    pub async fn request(&mut self, method: &str, params: &Value) -> CliResult<Box<RawValue>> {
+        let id = self.next_id();
+        let answer = self.line.ask(&id, method, params).await?;
+        answer.map_err(|failure| refusal::failed(method, failure))
+    }
+
+    /// Asks and reads the answer into what a command shows.
+    ///
+    /// # Errors
+    /// As [`Client::request`], or an answer of another shape.
+    pub async fn read<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        params: &Value,
+    ) -> CliResult<T> {
+        read_answer(method, &self.request(method, params).await?)
+    }
+
+    /// Asks for something that is accepted first and answered later under the same id; events
+    /// in between go to the listener.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn request_final(
+        &mut self,
+        method: &str,
+        params: &Value,
+        listener: Listener<'_>,
+    ) -> CliResult<Box<RawValue>> {
+        let id = self.next_id();
+        let answer = self.line.ask_final(&id, method, params, listener).await?;
+        answer.map_err(|failure| refusal::failed(method, failure))
+    }
+
+    fn next_id(&mut self) -> String {
+        self.requests += 1;
+        self.requests.to_string()
+    }
+}
