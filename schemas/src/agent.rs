@@ -124,6 +124,16 @@ pub struct AgentFinal {
     pub result: Option<AgentResult>,
 }
 
+/// Result of `agent`: the first or the last response.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AgentAnswer {
+    /// The run was taken on; another response follows, unless this is a repeat.
+    Accepted(AgentAccepted),
+    /// The run is over.
+    Final(Box<AgentFinal>),
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -27,6 +27,9 @@ pub(crate) const METHODS: &str = include_str!("../methods.json");
 #[cfg(test)]
 pub(crate) const EVENTS: &str = include_str!("../events.json");
 
+/// What stands between file and definition in a reference.
+const PLACE: &str = "#/$defs/";
+
 /// How deep references may lead: schemas are not recursive, a loop is a mistake in a file.
 const DEPTH_MAX: usize = 32;
 
@@ -39,33 +42,32 @@ pub(crate) fn file(name: &str) -> Option<Tree> {
 
 /// The schema a reference names, with all references in it replaced by what they name.
 pub(crate) fn schema(reference: &str) -> Option<Tree> {
-    follow(reference, "", 0)
+    let (name, place) = reference.split_once(PLACE)?;
+    definition(&file(name)?, name, place, 0)
 }
 
-fn follow(reference: &str, here: &str, depth: usize) -> Option<Tree> {
-    assert!(
-        depth < DEPTH_MAX,
-        "schema reference {reference} leads in a circle"
-    );
-    let (name, place) = reference.split_once("#/$defs/")?;
-    let name = if name.is_empty() { here } else { name };
-    let file = file(name)?;
-    Some(expand(file.get("$defs")?.get(place)?, name, depth))
+fn definition(here: &Tree, name: &str, place: &str, depth: usize) -> Option<Tree> {
+    assert!(depth < DEPTH_MAX, "{name}: {place} refers to itself");
+    Some(expand(here.get("$defs")?.get(place)?, here, name, depth))
 }
 
-fn expand(schema: &Tree, here: &str, depth: usize) -> Tree {
+fn expand(schema: &Tree, here: &Tree, name: &str, depth: usize) -> Tree {
     if let Some(reference) = schema.get("$ref").and_then(Tree::as_str) {
-        return follow(reference, here, depth + 1)
-            .unwrap_or_else(|| panic!("{here} refers to {reference}, which does not exist"));
+        return match reference.split_once(PLACE) {
+            Some(("", place)) => definition(here, name, place, depth + 1),
+            Some((other, place)) => {
+                file(other).and_then(|there| definition(&there, other, place, depth + 1))
+            }
+            None => None,
+        }
+        .unwrap_or_else(|| panic!("{name} refers to {reference}, which does not exist"));
     }
+    let expand = |s: &Tree| expand(s, here, name, depth);
     match schema {
-        Tree::Array(items) => Tree::Array(items.iter().map(|s| expand(s, here, depth)).collect()),
-        Tree::Object(fields) => Tree::Object(
-            fields
-                .iter()
-                .map(|(n, s)| (n.clone(), expand(s, here, depth)))
-                .collect(),
-        ),
+        Tree::Array(items) => Tree::Array(items.iter().map(expand).collect()),
+        Tree::Object(fields) => {
+            Tree::Object(fields.iter().map(|(n, s)| (n.clone(), expand(s))).collect())
+        }
         other => other.clone(),
     }
 }

@@ -33,3 +33,6 @@ pub mod sessions;
 pub mod system;
 
 pub use wire::Nullable;
+
+#[cfg(test)]
+mod conformance;

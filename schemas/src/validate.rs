@@ -33,6 +33,20 @@ pub fn connect(params: &str) -> Result<(), String> {
     self::params("connect", params)
 }
 
+/// Checks any JSON text against a definition of the law, such as
+/// `system.json#/$defs/Health`. Reads and compiles the schema each time: for tests and tools.
+///
+/// # Errors
+/// What is wrong, in the wire's wording, or that there is no such definition.
+pub fn against(reference: &str, text: &str) -> Result<(), String> {
+    if law::schema(reference).is_none() {
+        return Err(format!(
+            "no definition {reference} (as in system.json#/$defs/Health)"
+        ));
+    }
+    Checker::new(reference.to_owned()).check_value(text)
+}
+
 /// What is wrong with a frame that is no request, in the wire's wording. The text is JSON.
 pub(crate) fn request_frame_errors(frame: &str) -> String {
     static FRAME: OnceLock<Tree> = OnceLock::new();
@@ -89,17 +103,22 @@ impl Checker {
         if params == "{}" && compiled.accepts_empty {
             return Ok(());
         }
-        let Ok(value) = serde_json::from_str::<Value>(params) else {
+        self.check_value(params)
+    }
+
+    fn check_value(&self, text: &str) -> Result<(), String> {
+        let compiled = self.compiled();
+        let Ok(value) = serde_json::from_str::<Value>(text) else {
             return Err(TOO_DEEP.to_owned());
         };
         if compiled.validator.is_valid(&value) {
             return Ok(());
         }
-        let tree = serde_json::from_str::<Tree>(params).map_err(|_| TOO_DEEP.to_owned())?;
+        let tree = serde_json::from_str::<Tree>(text).map_err(|_| TOO_DEEP.to_owned())?;
         let errors = walk::errors(&compiled.schema, &tree);
         debug_assert!(
             !errors.is_empty(),
-            "{} and walk disagree on {params}",
+            "{} and walk disagree on {text}",
             self.reference
         );
         Err(if errors.is_empty() {
