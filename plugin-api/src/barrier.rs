@@ -68,7 +68,7 @@ pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
         .map(|s| (*s).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a text".to_owned());
-    std::mem::forget(payload);
+    Box::leak(payload);
     text
 }
 

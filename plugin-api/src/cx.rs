@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::message::{ErrorKind, Event, HostCall, HostInfo, HostReply, Media, SurfaceError};
 use crate::surface::Res;
+use crate::{barrier, log};
 
 /// The way frames leave a plugin. Never blocks; answers a code of `abi::rc`.
 pub trait HostLine: Send + Sync + 'static {
@@ -30,21 +31,24 @@ pub(crate) struct Shared {
     pub(crate) line: Box<dyn HostLine>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) credits: Semaphore,
-    pub(crate) cancelled: CancellationToken,
+    /// The account was told to stop: spawned tasks end.
+    pub(crate) stopping: CancellationToken,
+    /// The instance is closed: everything ends.
+    pub(crate) closed: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) account: OnceLock<(String, HostInfo)>,
     pending: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     next: AtomicU64,
 }
 
-#[expect(dead_code, reason = "the dispatcher that calls these comes next")]
 impl Shared {
     pub(crate) fn new(line: Box<dyn HostLine>, runtime: tokio::runtime::Handle) -> Arc<Self> {
         Arc::new(Self {
             line,
             runtime,
             credits: Semaphore::new(0),
-            cancelled: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
             account: OnceLock::new(),
             pending: Mutex::default(),
@@ -67,7 +71,8 @@ impl Shared {
 
     /// The instance ends: everyone who waits for the host is told so.
     pub(crate) fn close(&self) {
-        self.cancelled.cancel();
+        self.closed.cancel();
+        self.stopping.cancel();
         self.credits.close();
         self.tasks.close();
         self.pending().clear();
@@ -299,24 +304,22 @@ impl Cx {
         F: Future<Output = ()> + Send + 'static,
     {
         let (shared, name) = (self.0.clone(), name.to_owned());
-        let task = crate::barrier::Caught::new(future);
-        self.0.tasks.spawn_on(
-            async move {
-                let ended = tokio::select! {
-                    () = shared.cancelled.cancelled() => return,
-                    ended = task => ended,
-                };
-                if let Err(text) = ended {
-                    crate::barrier::report_fatal(&*shared.line, &name, &text);
-                }
-            },
-            &self.0.runtime,
-        );
+        let task = barrier::Caught::new(future);
+        let guarded = log::of_account(self.0.clone(), async move {
+            let ended = tokio::select! {
+                () = shared.stopping.cancelled() => return,
+                ended = task => ended,
+            };
+            if let Err(text) = ended {
+                barrier::report_fatal(&*shared.line, &name, &text);
+            }
+        });
+        self.0.tasks.spawn_on(guarded, &self.0.runtime);
     }
 
     /// Resolves when the account stops.
     pub async fn cancelled(&self) {
-        self.0.cancelled.cancelled().await;
+        self.0.stopping.cancelled().await;
     }
 }
 

@@ -10,6 +10,7 @@ pub mod journal;
 mod migrate;
 pub mod outbox;
 pub mod senders;
+pub mod plugin_kv;
 pub mod tables;
 mod writer;
 

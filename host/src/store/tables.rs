@@ -22,6 +22,8 @@ pub const OUTBOX: JsonTable = JsonTable::new("outbox");
 pub const OUTBOX_KEYS: JsonTable = JsonTable::new("outbox_keys");
 /// Channel, account and sender → request for access (owner: `router`).
 pub const SENDERS: JsonTable = JsonTable::new("senders");
+/// Plugin, account and key → bytes of the plugin's own (owner: `plugins`; not JSON).
+pub const PLUGIN_KV: JsonTable = JsonTable::new("plugin_kv");
 
 /// All tables, so that each exists before the first reader asks for it.
 pub const ALL: &[JsonTable] = &[
@@ -33,4 +35,5 @@ pub const ALL: &[JsonTable] = &[
     OUTBOX,
     OUTBOX_KEYS,
     SENDERS,
+    PLUGIN_KV,
 ];

@@ -21,7 +21,7 @@ impl Owned {
             });
             if let Err(payload) = std::panic::catch_unwind(drop) {
                 // Its own destructor may panic too.
-                std::mem::forget(payload);
+                Box::leak(payload);
             }
         }
         let owner = Box::new(owner);
