@@ -1,7 +1,38 @@
-//! The daemon as one call: options in, exit code out.
+//! The table of contents of the process: builds all parts, starts them, stops them in reverse.
+//!
+//! Called by the command line (`openclaw gateway`). Exit codes: 0 after a stop that was asked
+//! for, 78 when the configuration has to be changed first, 1 for everything else.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway_schemas::system::Shutdown;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::clock::Clock;
+use crate::config::{
+    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, load, private_dir, save_generated_token,
+};
+use crate::dedupe::Dedupe;
+use crate::devices::Devices;
+use crate::devices::token::TokenKey;
+use crate::http::{self, Bound, Server, StateLock};
+use crate::hub::{Event, Hub};
+use crate::identity;
+use crate::limits::{CONNECTIONS_STOP_GRACE, STOP_GRACE};
+use crate::methods::Parts;
+use crate::methods::presence::SystemEvents;
+use crate::presence::Presence;
+use crate::shutdown::Tasks;
+use crate::store::Store;
+use crate::telemetry::{self, LogGuard, LogOptions};
+use crate::timers;
+use crate::timers::health::{HealthBoard, Sources};
+use crate::timers::heartbeat::Heartbeats;
 
 /// What the command line says about running a gateway; `None` leaves it to the configuration.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +55,329 @@ pub struct GatewayOptions {
     pub verbose: bool,
 }
 
-/// Runs until told to stop. The parts are not put together yet: fails at once.
+/// Why the gateway didn't start.
+#[derive(Debug)]
+struct StartError {
+    exit_code: u8,
+    text: String,
+}
+
+/// Something in a file or on the command line has to be changed first (`EX_CONFIG`).
+fn config_error(error: impl std::fmt::Display) -> StartError {
+    StartError {
+        exit_code: 78,
+        text: error.to_string(),
+    }
+}
+
+/// Everything else.
+fn failure(error: impl std::fmt::Display) -> StartError {
+    StartError {
+        exit_code: 1,
+        text: error.to_string(),
+    }
+}
+
+/// Runs until a signal says stop. A second signal ends it at once.
 pub fn run(options: GatewayOptions) -> ExitCode {
-    tracing::error!(?options.port, "the gateway's parts are not put together yet");
-    ExitCode::FAILURE
+    match start(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The log may not be there yet; a closed terminal is nobody's problem.
+            writeln!(std::io::stderr(), "openclaw gateway: {}", error.text).ok();
+            ExitCode::from(error.exit_code)
+        }
+    }
+}
+
+fn start(options: &GatewayOptions) -> Result<(), StartError> {
+    let clock = Clock::system();
+    let steps = Steps::default();
+    let mut loaded = load(&LoadOptions {
+        config: options.config.clone(),
+        state_dir: options.state_dir.clone(),
+        plugins: options.plugins.clone(),
+        port: options.port,
+        bind: options.bind.clone(),
+        token: options.token.clone(),
+        password: options.password.clone(),
+    })
+    .map_err(config_error)?;
+    check_startable(&loaded.config)?;
+    let state_dir = loaded.config.paths.state_dir.clone();
+    let unusable = |e: std::io::Error| {
+        failure(format!(
+            "can't use the state folder {}: {e}",
+            state_dir.display()
+        ))
+    };
+    private_dir(&state_dir).map_err(unusable)?;
+    let lock = StateLock::take(&state_dir).map_err(failure)?;
+    let log = start_log(&loaded.config, options.verbose)?;
+    make_token(&mut loaded, &clock)?;
+    announce(&loaded);
+    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("gateway")
+        .enable_all()
+        .build()
+        .map_err(failure)?;
+    let outcome = runtime.block_on(live(loaded.config, clock, steps));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(log);
+    drop(lock);
+    outcome
+}
+
+/// What this gateway can't be started with.
+fn check_startable(config: &Config) -> Result<(), StartError> {
+    let file = config.paths.config_file.display();
+    if config.gateway.mode.as_deref() == Some("remote") {
+        return Err(config_error(format!(
+            "{file}: gateway.mode is remote: this host uses a gateway elsewhere; set it to local \
+             to run one here"
+        )));
+    }
+    let auth = &config.gateway.auth;
+    match auth.mode {
+        Some(AuthMode::TrustedProxy) => Err(config_error(format!(
+            "{file}: gateway.auth.mode trusted-proxy is not supported yet: use token or password"
+        ))),
+        Some(AuthMode::Password) if auth.password.is_none() => Err(config_error(format!(
+            "{file}: gateway.auth.mode is password but no password is configured: set \
+             gateway.auth.password or OPENCLAW_GATEWAY_PASSWORD"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn start_log(config: &Config, verbose: bool) -> Result<LogGuard, StartError> {
+    let named = crate::config::env::var(crate::config::env::LOG).or(config.logging.level.clone());
+    let level = match named {
+        _ if verbose => LevelFilter::DEBUG,
+        None => LevelFilter::INFO,
+        Some(text) => text.parse().map_err(|_| {
+            let file = config.paths.config_file.display();
+            config_error(format!(
+                "{file}: logging.level: unknown level {text}: use error, warn, info, debug or trace"
+            ))
+        })?,
+    };
+    let file = config
+        .logging
+        .file
+        .as_ref()
+        .map_or_else(|| config.paths.log_file(), PathBuf::from);
+    let shown = file.display().to_string();
+    telemetry::start(&LogOptions {
+        level,
+        file,
+        stdout: true,
+    })
+    .map_err(|e| failure(format!("can't write the log {shown}: {e}")))
+}
+
+/// A gateway in token mode has a token: made once, saved where clients look for it.
+fn make_token(loaded: &mut Loaded, clock: &Clock) -> Result<(), StartError> {
+    let auth = &mut loaded.config.gateway.auth;
+    if auth.mode == Some(AuthMode::Token) && auth.token.is_none() {
+        let file = &loaded.config.paths.config_file;
+        auth.token = Some(save_generated_token(file, clock).map_err(config_error)?);
+        tracing::info!(file = %file.display(), "a token was made and saved as gateway.auth.token");
+    }
+    Ok(())
+}
+
+fn announce(loaded: &Loaded) {
+    let paths = &loaded.config.paths;
+    tracing::info!(
+        version = crate::VERSION,
+        pid = std::process::id(),
+        state = %paths.state_dir.display(),
+        config = %paths.config_file.display(),
+        plugins = %paths.plugins_file.display(),
+        "gateway starting"
+    );
+    if !loaded.unused_keys.is_empty() {
+        tracing::warn!(
+            keys = loaded.unused_keys.join(", "),
+            "configuration keys that this gateway doesn't use"
+        );
+    }
+    for unresolved in &loaded.unresolved {
+        tracing::warn!("{unresolved}");
+    }
+    for proxy in &loaded.config.gateway.trusted_proxies {
+        if crate::config::parse_network(proxy.trim()).is_none() {
+            tracing::warn!(
+                proxy,
+                "gateway.trustedProxies: not an address or network, left out"
+            );
+        }
+    }
+}
+
+/// How long each step of the start took, for the line that says ready.
+struct Steps {
+    last: Instant,
+    text: String,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Steps {
+            last: Instant::now(),
+            text: String::new(),
+        }
+    }
+}
+
+impl Steps {
+    fn done(&mut self, name: &str) {
+        let now = Instant::now();
+        let took = (now - self.last).as_secs_f64() * 1000.0;
+        self.last = now;
+        let gap = if self.text.is_empty() { "" } else { " " };
+        self.text.push_str(&format!("{gap}{name} {took:.1}ms"));
+    }
+}
+
+/// Everything that runs, in the order in which it is stopped from the end.
+struct Running {
+    parts: Arc<Parts>,
+    server: Arc<Server>,
+    connections: Tasks,
+    owners: Tasks,
+    timers: Tasks,
+    edge: Tasks,
+    store: Store,
+}
+
+async fn live(config: Config, clock: Clock, mut steps: Steps) -> Result<(), StartError> {
+    // Before any plugin can put handlers of its own in their place.
+    let mut stop = StopSignals::install().map_err(failure)?;
+    steps.done("config");
+    let store = Store::open(&config.paths.database()).map_err(failure)?;
+    steps.done("store");
+    let bound = http::bind(&config.gateway).await.map_err(|e| match e {
+        http::BindError::Refused(_) => config_error(e),
+        _ => failure(e),
+    })?;
+    steps.done("listen");
+    let running = build(config, clock, store, bound, &mut steps)?;
+    running.server.set_ready(true);
+    tracing::info!(steps = steps.text, "gateway ready");
+    stop.wait().await;
+    tracing::info!("gateway stopping");
+    tokio::select! {
+        () = running.stop() => tracing::info!("gateway stopped"),
+        () = stop.wait() => tracing::warn!("second signal: ending at once"),
+    }
+    Ok(())
+}
+
+fn build(
+    config: Config,
+    clock: Clock,
+    store: Store,
+    bound: Bound,
+    steps: &mut Steps,
+) -> Result<Running, StartError> {
+    let (owners, timers, edge) = (
+        Tasks::new("owners"),
+        Tasks::new("timers"),
+        Tasks::new("edge"),
+    );
+    let connections = Tasks::new("connections");
+    let paths = config.paths.clone();
+    let handle = ConfigHandle::new(config);
+    let hub = Hub::new();
+    let dedupe = Dedupe::new(clock);
+    let presence = Presence::new(clock, hub.clone(), crate::VERSION);
+    let identity = identity::load_or_create(&paths.gateway_identity(), &clock).map_err(failure)?;
+    let key = TokenKey::load_or_create(&paths.token_key(), &clock).map_err(failure)?;
+    let devices =
+        Devices::start(clock, store.clone(), hub.clone(), key, &owners).map_err(failure)?;
+    let sources = Sources {
+        config: handle.clone(),
+        clock,
+        presence: presence.clone(),
+        hub: hub.clone(),
+    };
+    let health = HealthBoard::start(sources, &timers);
+    timers::tick::start(hub.clone(), clock, dedupe.clone(), &timers);
+    let parts = Arc::new(Parts {
+        config: handle,
+        clock,
+        started_ms: clock.now_ms(),
+        store: store.clone(),
+        heartbeats: Heartbeats::new(hub.clone()),
+        hub,
+        tasks: owners.child("work"),
+        dedupe,
+        presence,
+        devices,
+        health,
+        identity,
+        system_events: SystemEvents::default(),
+    });
+    steps.done("owners");
+    let server = Server::new(parts.clone(), connections.clone());
+    let address = bound.address();
+    server.serve(bound, &edge);
+    steps.done("serve");
+    if let Some(address) = address {
+        tracing::info!(url = %format!("ws://{address}"), "listening");
+    }
+    Ok(Running {
+        parts,
+        server,
+        connections,
+        owners,
+        timers,
+        edge,
+        store,
+    })
+}
+
+impl Running {
+    /// Up the list of parts, each with its deadline.
+    async fn stop(self) {
+        self.server.set_ready(false);
+        let shutdown = Shutdown {
+            reason: "gateway stopping".into(),
+            restart_expected_ms: None,
+        };
+        self.timers.stop(Duration::from_secs(1)).await;
+        self.parts.tasks.stop(STOP_GRACE).await;
+        self.parts.hub.publish(Event::new("shutdown", &shutdown));
+        self.parts.hub.close_all(1012, "service restart");
+        self.connections.stop(CONNECTIONS_STOP_GRACE).await;
+        self.edge.stop(Duration::from_secs(1)).await;
+        self.owners.stop(Duration::from_secs(1)).await;
+        self.store.close().await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn install() -> std::io::Result<StopSignals> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

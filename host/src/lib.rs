@@ -3,6 +3,9 @@
 //! The order of the `mod` lines below is the order of the floors: a module uses only modules
 //! above its own line (`tests/tidy.rs` checks it). Read top-down to learn the code.
 
+/// Version of the gateway, told to clients and shown by `--version`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 // ── ground: words and numbers
 pub mod limits;
 pub mod error;
@@ -12,6 +15,7 @@ pub mod telemetry;
 pub mod config;
 // ── services: no life of their own
 pub mod auth;
+pub mod identity;
 pub mod store;
 pub mod hub;
 pub mod plugins;

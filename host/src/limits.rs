@@ -18,6 +18,10 @@ pub const CLOSE_REASON_BYTES_MAX: usize = 120;
 pub const UNAUTHORIZED_ANSWERS_MAX: u32 = 10;
 /// First size of a connection's read buffer, bytes. Small, because most connections are idle.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
+/// What is written to a socket between two looks at whether it should go on, bytes.
+pub const SOCKET_WRITE_CHUNK_BYTES: usize = 64 * 1024;
+/// What is still read from a client that was told 1009, so that it gets the close frame, bytes.
+pub const LINGER_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
 // ── queues ──────────────────────────────────────────────────────────────────────────────────
 
@@ -61,8 +65,6 @@ pub const CONNECT_LIST_ITEMS_MAX: usize = 256;
 pub const SYSTEM_EVENTS_MAX: usize = 20;
 /// Longest text of one system event, characters.
 pub const SYSTEM_EVENT_TEXT_CHARS_MAX: usize = 4_096;
-/// Addresses that the limiter of failed authentication remembers.
-pub const RATE_LIMIT_ADDRESSES_MAX: usize = 10_000;
 
 // ── times ───────────────────────────────────────────────────────────────────────────────────
 
@@ -162,6 +164,63 @@ pub const TYPING_INTERVAL: Duration = Duration::from_secs(4);
 pub const ROUTER_RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest such pause.
 pub const ROUTER_RETRY_MOST: Duration = Duration::from_secs(30);
+
+// ── agent ───────────────────────────────────────────────────────────────────────────────────
+
+/// Longest session key, characters; the wire's own bound.
+pub const SESSION_KEY_CHARS_MAX: usize = 512;
+/// Turns that wait in one session; more are refused.
+pub const SESSION_RUNS_WAITING_MAX: usize = 32;
+/// Sessions that have a run at the same time, running or waiting for a slot.
+pub const SESSIONS_ACTIVE_MAX: usize = 1_024;
+/// Runs that ask a model at the same time: each holds a prompt and a socket.
+pub const RUNS_AT_ONCE_MAX: usize = 32;
+/// Finished runs that can still be waited for.
+pub const RUNS_KEPT_MAX: usize = 1_000;
+/// How long a finished run is kept, milliseconds; the reference keeps 5 to 10 minutes.
+pub const RUN_KEPT_MS: u64 = 600_000;
+/// Longest run, also when no time limit is set.
+pub const RUN_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Longest wait for a stopped run before its session is reset.
+pub const RESET_WAIT: Duration = Duration::from_secs(15);
+/// Shortest time between two `chat` deltas of one run.
+pub const CHAT_DELTA_SPACING: Duration = Duration::from_millis(150);
+/// Messages of a transcript that a prompt may hold.
+pub const PROMPT_MESSAGES_MAX: usize = 400;
+/// Characters of a prompt when the model's context window is not known: about 100,000 tokens.
+pub const PROMPT_CHARS_MAX: usize = 300_000;
+/// Longest line and event of a model's stream, bytes.
+pub const MODEL_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Longest answer of a model, bytes.
+pub const MODEL_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How much of a model provider's error is read, bytes.
+pub const MODEL_ERROR_BYTES_MAX: usize = 16 * 1024;
+/// How often a model is asked before it counts as failed.
+pub const MODEL_ATTEMPTS_MAX: u32 = 3;
+/// Wait before the second attempt; doubled for each further one.
+pub const MODEL_RETRY_WAIT: Duration = Duration::from_millis(500);
+/// Longest `Retry-After` that is waited for; beyond it the model counts as failed at once.
+pub const MODEL_RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for a connection to a model provider.
+pub const MODEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a model provider's response head; thinking models take their time.
+pub const MODEL_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a complete answer waits for its token counts, or a refusal for its body.
+pub const MODEL_TAIL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages that `chat.history` answers when it is not told how many, and at most.
+pub const HISTORY_MESSAGES: usize = 200;
+/// See [`HISTORY_MESSAGES`].
+pub const HISTORY_MESSAGES_MAX: usize = 1_000;
+/// Longest text in `chat.history`, characters.
+pub const HISTORY_TEXT_CHARS_MAX: usize = 12_000;
+/// Largest message in `chat.history`, bytes of JSON.
+pub const HISTORY_MESSAGE_BYTES_MAX: usize = 128 * 1024;
+/// Largest answer of `chat.history`, bytes of JSON.
+pub const HISTORY_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Largest attachment, bytes after base64.
+pub const ATTACHMENT_BYTES_MAX: usize = 5_000_000;
+/// Sessions whose newest and first messages `sessions.list` reads on request.
+pub const SESSION_PREVIEWS_MAX: usize = 1_000;
 
 const _: () = {
     assert!(HANDSHAKE_FRAME_BYTES_MAX < FRAME_BYTES_MAX);

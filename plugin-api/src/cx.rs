@@ -194,6 +194,12 @@ impl Cx {
             .map(|_| ())
     }
 
+    /// Sends any frame, past credits and answers. For tests of the boundary.
+    #[doc(hidden)]
+    pub fn raw_frame(&self, kind: u32, id: u64, body: &[u8]) -> i32 {
+        self.0.line.deliver(kind, id, 0, body, Media::new())
+    }
+
     /// Hands an event to the host without waiting or proof, for what is only of this moment
     /// (typing, presence). `false`: no credit was left, it is dropped.
     pub fn try_emit(&self, event: Event) -> bool {

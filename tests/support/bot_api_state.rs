@@ -20,6 +20,8 @@ const KINDS_NOT_BY_DEFAULT: [&str; 3] =
 /// Something that goes wrong with one call, scripted by a test.
 #[derive(Debug, Clone)]
 pub enum Fault {
+    /// Nothing: lets one call through, so that a later one meets the next fault.
+    Pass,
     /// The call is refused with this answer and not processed.
     Answer {
         /// HTTP status and `error_code`.

@@ -1,1 +1,258 @@
-//! (empty so far)
+//! The agent: turns into answers, one run at a time in each session.
+//!
+//! [`Agent`] is the handle that the router and the methods use. A submitted [`Turn`] waits in its
+//! session's queue ([`queue`]), becomes a run ([`run`]) that asks a model ([`runner`],
+//! [`runners`]), is shown to clients ([`events`]) and kept for those who wait ([`results`]).
+//! Promises: runs of one session never overlap; each run has exactly one [`RunOutcome`]; a run
+//! goes on when the client that started it leaves.
+
+pub mod envelope;
+pub mod events;
+pub mod model;
+pub mod outcome;
+mod prompt;
+mod queue;
+mod results;
+mod run;
+pub mod runner;
+pub mod runners;
+mod silent;
+pub mod stop_words;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::config::ConfigHandle;
+use crate::hub::{ConnId, Hub};
+use crate::limits;
+use crate::sessions::{SessionKey, Sessions};
+use crate::shutdown::Tasks;
+use envelope::Facts;
+pub use outcome::{Ending, Run, RunOutcome};
+use queue::Queue;
+use results::Results;
+use runner::Image;
+
+/// One message for the agent.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// Id of the run; clients know it as their idempotency key.
+    pub run_id: String,
+    /// The session.
+    pub key: SessionKey,
+    /// The plain text.
+    pub text: String,
+    /// Pictures; dropped when the model can't see.
+    pub images: Vec<Image>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Time limit: none for the configured one, zero for the longest allowed.
+    pub timeout: Option<Duration>,
+    /// More standing instructions, for this run only.
+    pub extra_system: Option<String>,
+}
+
+/// Where a turn came from; decides its envelope, its events and who may stop it.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// `chat.send` of a client.
+    Chat {
+        /// The client.
+        owner: Owner,
+        /// Its name for the model and for `senderLabel`.
+        label: String,
+        /// Its program id.
+        id: String,
+        /// Its shown name.
+        display_name: Option<String>,
+        /// While another run is active the message may be answered together with others, by a
+        /// later run under an id of its own.
+        collect: bool,
+    },
+    /// `agent` of a client.
+    Agent,
+    /// A person on a channel. A run of the same id that is in the transcript already is not run
+    /// again: its message is kept once and its answer, if there is one, stands.
+    Channel {
+        /// What is known about the message.
+        facts: Vec<Facts>,
+        /// The sender's name.
+        sender_label: Option<String>,
+    },
+    /// The gateway's own look-around: `agent` events, but no `chat` events.
+    Heartbeat,
+}
+
+/// Who started a run, and so may stop it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The connection.
+    pub conn: ConnId,
+    /// The device, on any of its connections.
+    pub device_id: Option<String>,
+}
+
+/// Why a turn is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// The session's queue is full.
+    SessionFull,
+    /// Too many sessions have runs.
+    TooManySessions,
+    /// The gateway is stopping.
+    Stopping,
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SubmitError::SessionFull => write!(
+                f,
+                "session queue is full: {} messages wait for the active run; try again later",
+                limits::SESSION_RUNS_WAITING_MAX
+            ),
+            SubmitError::TooManySessions => write!(
+                f,
+                "{} sessions have active runs; try again later",
+                limits::SESSIONS_ACTIVE_MAX
+            ),
+            SubmitError::Stopping => f.write_str("the gateway is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for SubmitError {}
+
+/// Who asks for a run to stop, and how far that goes.
+#[derive(Clone, Debug)]
+pub enum AbortBy {
+    /// A client by `chat.abort`: runs of `chat.send` that it may stop.
+    Client {
+        /// The client.
+        owner: Owner,
+        /// It may stop the runs of others.
+        admin: bool,
+    },
+    /// The same by a stop word in `chat.send`.
+    ClientStopWord {
+        /// The client.
+        owner: Owner,
+        /// It may stop the runs of others.
+        admin: bool,
+    },
+    /// A person on a channel by a stop word: whatever runs in the session.
+    Person,
+    /// The gateway before it resets the session: whatever runs in it.
+    Reset,
+}
+
+/// Why nothing was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortError {
+    /// The run belongs to another session.
+    OtherSession,
+    /// The run belongs to somebody else.
+    Unauthorized,
+}
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Agent {
+    inner: Arc<Inner>,
+}
+
+/// What all runs share.
+struct Inner {
+    config: ConfigHandle,
+    clock: Clock,
+    hub: Hub,
+    sessions: Sessions,
+    tasks: Tasks,
+    results: Results,
+    queues: Mutex<HashMap<SessionKey, Queue>>,
+    slots: Semaphore,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Agent")
+    }
+}
+
+impl Agent {
+    /// An agent without any run. Its runs are tasks of `tasks`: stopping that set stops them.
+    pub fn new(
+        config: ConfigHandle,
+        clock: Clock,
+        hub: Hub,
+        sessions: Sessions,
+        tasks: Tasks,
+    ) -> Agent {
+        let inner = Inner {
+            config,
+            clock,
+            hub,
+            sessions,
+            tasks,
+            results: Results::default(),
+            queues: Mutex::default(),
+            slots: Semaphore::new(limits::RUNS_AT_ONCE_MAX),
+        };
+        Agent {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Takes a turn. It runs at once when its session is idle, and waits otherwise.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when it can't wait.
+    pub fn submit(&self, turn: Turn) -> Result<Run, SubmitError> {
+        queue::submit(&self.inner, turn)
+    }
+
+    /// Waits for the end of a run, also of one that is not submitted yet; none when the time is
+    /// over first.
+    pub async fn wait(&self, run_id: &str, timeout: Duration) -> Option<Arc<RunOutcome>> {
+        self.inner.results.wait(run_id, timeout).await
+    }
+
+    /// A run by its id, while it is remembered.
+    pub fn run(&self, run_id: &str) -> Option<Run> {
+        self.inner.results.get(run_id)
+    }
+
+    /// Stops the session's run, or only the one named, and what waits to be answered after it.
+    /// Resolves when the stopped runs are over; gives their ids.
+    ///
+    /// # Errors
+    /// [`AbortError`] when the named or active run is not the asker's to stop.
+    pub async fn abort(
+        &self,
+        key: &SessionKey,
+        run_id: Option<&str>,
+        by: AbortBy,
+    ) -> Result<Vec<String>, AbortError> {
+        queue::abort(&self.inner, key, run_id, by).await
+    }
+
+    /// The id of the session's active run.
+    pub fn active(&self, key: &SessionKey) -> Option<String> {
+        queue::active(&self.inner, key)
+    }
+
+    /// Stops whatever runs or waits in a session and waits until it is idle; false when it is
+    /// still active after `patience`.
+    pub async fn quiet(&self, key: &SessionKey, patience: Duration) -> bool {
+        let stopped = self.abort(key, None, AbortBy::Reset);
+        let in_time = tokio::time::timeout(patience, stopped).await.is_ok();
+        in_time && self.active(key).is_none()
+    }
+}

@@ -1,1 +1,114 @@
-//! (empty so far)
+//! The one port: WebSocket upgrades on any path, probes, and nothing else yet.
+
+mod listener;
+mod lock;
+mod probes;
+mod ws;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+pub use listener::{BindError, Bound, bind};
+pub use lock::{LockError, StateLock};
+
+use crate::auth::local::TrustedProxies;
+use crate::connection::Meter;
+use crate::limits::HANDSHAKES_MAX;
+use crate::methods::Parts;
+use crate::shutdown::Tasks;
+
+/// What the HTTP side needs beside the parts.
+pub struct Server {
+    parts: Arc<Parts>,
+    connections: Tasks,
+    handshakes: Arc<Semaphore>,
+    proxies: Arc<TrustedProxies>,
+    ready: AtomicBool,
+}
+
+/// The TCP connection behind a request.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    meter: Meter,
+}
+
+impl Server {
+    /// A server that isn't ready yet. Its connections run in `connections`.
+    pub fn new(parts: Arc<Parts>, connections: Tasks) -> Arc<Server> {
+        let gateway = &parts.config.current().gateway;
+        let proxies = TrustedProxies::new(&gateway.trusted_proxies, gateway.allow_real_ip_fallback);
+        Arc::new(Server {
+            connections,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            proxies: Arc::new(proxies),
+            ready: AtomicBool::new(false),
+            parts,
+        })
+    }
+
+    /// Turns `/readyz` green or red.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Serves on `bound` until `tasks` stop.
+    pub fn serve(self: &Arc<Self>, bound: Bound, tasks: &Tasks) {
+        let app = Router::new().fallback(handle).with_state(self.clone());
+        for listener in bound.into_listeners(self.connections.clone()) {
+            let service = app.clone().into_make_service_with_connect_info::<Peer>();
+            let stop = tasks.stop_token().clone().cancelled_owned();
+            tasks.spawn("http", async move {
+                let served = axum::serve(listener, service)
+                    .with_graceful_shutdown(stop)
+                    .await;
+                if let Err(error) = served {
+                    tracing::error!(%error, "the HTTP server ended");
+                }
+            });
+        }
+    }
+}
+
+async fn handle(
+    State(server): State<Arc<Server>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
+    let mut response = if ws::is_upgrade(request.headers()) {
+        ws::upgrade(&server, peer, request).await
+    } else {
+        match request.uri().path() {
+            "/health" | "/healthz" => probes::live(request.method()),
+            "/ready" | "/readyz" => probes::ready(&server, &peer, &request),
+            _ => (StatusCode::NOT_FOUND, "Not Found").into_response(),
+        }
+    };
+    for (name, value) in SAFE_HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// On every answer.
+const SAFE_HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), microphone=(), geolocation=()"),
+    ),
+];

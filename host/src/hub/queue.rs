@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 use super::Event;
 use crate::limits::{CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_EVENTS_MAX};
 
+/// Why a connection ends whose client doesn't take its events.
+const SLOW_CONSUMER: &str = "slow consumer";
+
 /// One thing to write.
 #[derive(Debug)]
 pub enum Item {
@@ -85,10 +88,25 @@ impl Queue {
         );
     }
 
-    /// Queues a response. Never refused while the connection lives.
+    /// Queues a response from another task. Never refused while the connection lives.
     pub fn push_response(&self, text: String) {
         let state = self.lock();
         self.add(state, text.len(), Item::Text(text));
+    }
+
+    /// Queues a response from the connection's own task, which empties the queue next anyway.
+    pub fn push_own(&self, text: String) {
+        let mut state = self.lock();
+        state.bytes += text.len();
+        state.items.push_back(Item::Text(text));
+    }
+
+    /// Whether the connection ends because its client was too slow: nothing more is written.
+    pub fn is_overrun(&self) -> bool {
+        self.lock()
+            .closing
+            .as_ref()
+            .is_some_and(|c| c.reason == SLOW_CONSUMER)
     }
 
     /// Moves everything that waits to the end of `out`; gives the queue's room back.
@@ -224,7 +242,7 @@ mod tests {
         queue.push_event(&large);
         queue.push_event(&large);
         queue.push_response("r".into());
-        assert_eq!(drain(&queue).len(), 3);
+        assert_eq!(drain(&queue), [Some(1), None]);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Parts {
     pub config: ConfigHandle,
     /// Time, ids, randomness.
     pub clock: Clock,
+    /// When the gateway started, ms.
+    pub started_ms: u64,
     /// The database.
     pub store: Store,
     /// Connections and events.
@@ -57,6 +59,13 @@ pub struct Parts {
     pub identity: gateway_schemas::system::GatewayIdentity,
     /// Texts waiting for the main session, see `system-event`.
     pub system_events: presence::SystemEvents,
+}
+
+impl Parts {
+    /// Channels with an account that should run and doesn't.
+    pub fn failing_channels(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a handler returns.

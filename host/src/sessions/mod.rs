@@ -1,1 +1,295 @@
-//! (empty so far)
+//! Sessions: the conversations the agent remembers.
+//!
+//! [`Sessions`] is a handle over `store::sessions`, used by the agent (transcripts), the router
+//! (last route), and the methods. The database is the truth; nothing is cached. Promises that an
+//! append under a key happens once, however often it is asked for.
+
+pub mod key;
+pub mod renewal;
+pub mod settings;
+pub mod transcript;
+
+use crate::clock::Clock;
+use crate::config::ConfigHandle;
+use crate::store::sessions::{self as disk, BodyRow, UserRow};
+use crate::store::{Store, StoreError};
+
+pub use disk::{
+    AbortRow, Appended, AssistantRow, ChatFacts, ImageRow, MessageRow, RouteRow, SessionRow,
+    SettingsRow, TokensRow,
+};
+pub use key::{KeyError, Room, SessionKey};
+
+/// Provider of texts that the gateway itself puts into a transcript.
+pub const GATEWAY_PROVIDER: &str = "openclaw";
+/// Model of injected texts and command replies.
+pub const INJECTED_MODEL: &str = "gateway-injected";
+/// Model of texts that `send` delivered.
+pub const MIRROR_MODEL: &str = "delivery-mirror";
+/// The wire that texts of the gateway pretend to come from.
+pub const GATEWAY_API: &str = "openai-responses";
+
+/// Access to sessions and transcripts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    store: Store,
+    clock: Clock,
+    config: ConfigHandle,
+}
+
+/// How many sessions an agent has and which changed last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// All sessions of the agent.
+    pub count: usize,
+    /// The newest, newest first.
+    pub recent: Vec<(SessionKey, SessionRow)>,
+}
+
+impl Sessions {
+    /// A handle over `store`.
+    pub fn new(store: Store, clock: Clock, config: ConfigHandle) -> Sessions {
+        Sessions {
+            store,
+            clock,
+            config,
+        }
+    }
+
+    /// The session of `key`, if it exists.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub fn get(&self, key: &SessionKey) -> Result<Option<SessionRow>, StoreError> {
+        disk::get(&self.store, key.as_str())
+    }
+
+    /// Every session, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub fn all(&self) -> Result<Vec<(SessionKey, SessionRow)>, StoreError> {
+        let mut rows = disk::all(&self.store)?;
+        rows.sort_by(|(a, x), (b, y)| y.updated_at.cmp(&x.updated_at).then_with(|| a.cmp(b)));
+        Ok(rows
+            .into_iter()
+            .map(|(key, row)| (SessionKey::from_store(&key), row))
+            .collect())
+    }
+
+    /// How many sessions `agent` has, and the `recent_max` newest of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub fn summary(&self, agent: &str, recent_max: usize) -> Result<Summary, StoreError> {
+        let mut recent = self.all()?;
+        recent.retain(|(key, _)| key.agent_id() == Some(agent));
+        let count = recent.len();
+        recent.truncate(recent_max);
+        Ok(Summary { count, recent })
+    }
+
+    /// Changes a session, creating it when it does not exist yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when another session has the same label; [`StoreError`].
+    pub async fn change<C>(&self, key: &SessionKey, change: C) -> Result<SessionRow, StoreError>
+    where
+        C: FnOnce(&mut SessionRow) + Send + 'static,
+    {
+        let fresh = self.fresh_row();
+        let now = self.clock.now_ms();
+        disk::update(&self.store, key.as_str(), move |old, others| {
+            let before = old.as_ref().and_then(|row| row.settings.label.clone());
+            let mut row = old.unwrap_or(fresh);
+            change(&mut row);
+            row.updated_at = now;
+            match &row.settings.label {
+                Some(label) if before.as_ref() != Some(label) && others.use_label(label)? => Err(
+                    StoreError::Refused(format!("label already in use: {label}")),
+                ),
+                _ => Ok(row),
+            }
+        })
+        .await
+    }
+
+    /// Gives the session a new, empty transcript and zeroed counters; settings and route stay.
+    /// The old transcript stays on disk under its session id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn reset(&self, key: &SessionKey) -> Result<SessionRow, StoreError> {
+        let session_id = self.clock.uuid();
+        self.change(key, move |row| renewed(row, session_id)).await
+    }
+
+    /// Remembers where the last message came from and answers go.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn set_last_route(
+        &self,
+        key: &SessionKey,
+        route: RouteRow,
+        chat: ChatFacts,
+    ) -> Result<SessionRow, StoreError> {
+        self.change(key, move |row| {
+            row.route = Some(route);
+            row.chat = chat;
+        })
+        .await
+    }
+
+    /// Appends what a person or client said; creates the session, or renews it when its idle or
+    /// daily time has passed. The same append key appends once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn append_user(
+        &self,
+        key: &SessionKey,
+        append_key: Option<String>,
+        user: UserRow,
+    ) -> Result<Appended, StoreError> {
+        let message = self.message(append_key, BodyRow::User(user));
+        let (fresh, config, clock) = (self.fresh_row(), self.config.current(), self.clock);
+        disk::append(&self.store, key.as_str(), message, move |old| {
+            let mut row = old.unwrap_or(fresh);
+            let now = clock.now_ms();
+            if row.system_sent && renewal::is_due(&config, row.updated_at, now) {
+                renewed(&mut row, clock.uuid());
+            }
+            row.updated_at = now;
+            row.system_sent = true;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Appends what the agent said and lets `touch` note the run's outcome in the session. The
+    /// same append key appends once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn append_assistant<T>(
+        &self,
+        key: &SessionKey,
+        append_key: Option<String>,
+        assistant: AssistantRow,
+        touch: T,
+    ) -> Result<Appended, StoreError>
+    where
+        T: FnOnce(&mut SessionRow) + Send + 'static,
+    {
+        let message = self.message(append_key, BodyRow::Assistant(assistant));
+        let (fresh, now) = (self.fresh_row(), self.clock.now_ms());
+        disk::append(&self.store, key.as_str(), message, move |old| {
+            let mut row = old.unwrap_or(fresh);
+            touch(&mut row);
+            row.updated_at = now;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Appends a text of the gateway itself (`chat.inject`, command replies).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn inject(&self, key: &SessionKey, text: &str) -> Result<Appended, StoreError> {
+        self.append_assistant(key, None, gateway_text(text, INJECTED_MODEL), |_| {})
+            .await
+    }
+
+    /// Appends a text that `send` delivered, so that the agent knows what it said.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn mirror(
+        &self,
+        key: &SessionKey,
+        text: &str,
+        idempotency_key: &str,
+    ) -> Result<Appended, StoreError> {
+        let shown_key = Some(idempotency_key.to_owned());
+        let text = AssistantRow {
+            shown_key,
+            ..gateway_text(text, MIRROR_MODEL)
+        };
+        self.append_assistant(key, Some(format!("{idempotency_key}:mirror")), text, |_| {})
+            .await
+    }
+
+    /// The newest messages of a session, oldest first; empty for an unknown one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails or a message is damaged.
+    pub fn history(&self, key: &SessionKey, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+        match self.get(key)? {
+            Some(row) => disk::tail(&self.store, &row.session_id, limit),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The oldest messages of a transcript, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails or a message is damaged.
+    pub fn beginning(&self, row: &SessionRow, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+        disk::head(&self.store, &row.session_id, limit)
+    }
+
+    /// The message that was appended to a transcript under `append_key`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails or the message is damaged.
+    pub fn by_key(
+        &self,
+        row: &SessionRow,
+        append_key: &str,
+    ) -> Result<Option<MessageRow>, StoreError> {
+        disk::by_key(&self.store, &row.session_id, append_key)
+    }
+
+    fn fresh_row(&self) -> SessionRow {
+        SessionRow {
+            session_id: self.clock.uuid(),
+            ..SessionRow::default()
+        }
+    }
+
+    fn message(&self, key: Option<String>, body: BodyRow) -> MessageRow {
+        let id = self
+            .clock
+            .random::<4>()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        MessageRow {
+            id,
+            key,
+            timestamp: self.clock.now_ms(),
+            body,
+        }
+    }
+}
+
+/// An assistant message made by the gateway: no model, no cost.
+pub fn gateway_text(text: &str, model: &str) -> AssistantRow {
+    AssistantRow {
+        text: text.to_owned(),
+        api: GATEWAY_API.to_owned(),
+        provider: GATEWAY_PROVIDER.to_owned(),
+        model: model.to_owned(),
+        stop_reason: "stop".to_owned(),
+        ..AssistantRow::default()
+    }
+}
+
+fn renewed(row: &mut SessionRow, session_id: String) {
+    row.session_id = session_id;
+    row.system_sent = false;
+    row.aborted_last_run = false;
+    row.tokens = Some(TokensRow::default());
+}

@@ -11,6 +11,7 @@ mod migrate;
 pub mod outbox;
 pub mod senders;
 pub mod plugin_kv;
+pub mod sessions;
 pub mod tables;
 mod writer;
 

@@ -24,6 +24,13 @@ pub const OUTBOX_KEYS: JsonTable = JsonTable::new("outbox_keys");
 pub const SENDERS: JsonTable = JsonTable::new("senders");
 /// Plugin, account and key → bytes of the plugin's own (owner: `plugins`; not JSON).
 pub const PLUGIN_KV: JsonTable = JsonTable::new("plugin_kv");
+/// Session key → session (owner: `sessions`).
+pub const SESSIONS: JsonTable = JsonTable::new("sessions");
+/// `<session id>/<number, 16 hex digits>` → message (owner: `sessions`).
+pub const TRANSCRIPTS: JsonTable = JsonTable::new("transcripts");
+/// `<session id>/<append key>` → key in [`TRANSCRIPTS`], so that a repeated append finds the
+/// first one (owner: `sessions`).
+pub const TRANSCRIPT_KEYS: JsonTable = JsonTable::new("transcript_keys");
 
 /// All tables, so that each exists before the first reader asks for it.
 pub const ALL: &[JsonTable] = &[
@@ -36,4 +43,7 @@ pub const ALL: &[JsonTable] = &[
     OUTBOX_KEYS,
     SENDERS,
     PLUGIN_KV,
+    SESSIONS,
+    TRANSCRIPTS,
+    TRANSCRIPT_KEYS,
 ];

@@ -86,9 +86,14 @@ impl ApiError {
         }
     }
 
-    /// Is the token itself not accepted? 404 is what a malformed one gets.
+    /// Is the token itself not accepted? 404 and nothing else is what a malformed one gets.
     pub fn is_auth(&self) -> bool {
-        self.code() == Some(401) || (self.code() == Some(404) && !self.says("method not found"))
+        match self {
+            ApiError::Refused(no) => {
+                no.code == 401 || (no.code == 404 && no.description == "Not Found")
+            }
+            _ => false,
+        }
     }
 
     /// How long Telegram asks to wait.
@@ -185,17 +190,7 @@ impl Api {
         body: &[u8],
     ) -> Result<T, ApiError> {
         let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
-            // A proxy's error page, or an answer cut short.
-            return Err(if status == 200 {
-                ApiError::Lost(format!("its answer to {method} cannot be read"))
-            } else {
-                let description = format!("HTTP status without a readable answer to {method}");
-                ApiError::Refused(Refusal {
-                    code: status.into(),
-                    description,
-                    ..Refusal::default()
-                })
-            });
+            return Err(not_the_bot_api(method, status));
         };
         if !answer.ok {
             let mut refusal = answer.refusal;
@@ -235,6 +230,21 @@ impl Api {
         let token = self.0.token.expose();
         let secret = token.split_once(':').map_or(token, |(_, secret)| secret);
         text.replace(token, "***").replace(secret, "***")
+    }
+}
+
+/// An answer that is not JSON: one cut short, or a page of something in between.
+fn not_the_bot_api(method: &str, status: u16) -> ApiError {
+    match status {
+        200..300 => ApiError::Lost(format!("its answer to {method} cannot be read")),
+        500.. => ApiError::Refused(Refusal {
+            code: status.into(),
+            description: format!("HTTP status without a readable answer to {method}"),
+            ..Refusal::default()
+        }),
+        _ => ApiError::Connect(format!(
+            "something that is not the Bot API answered with HTTP status {status}; check apiRoot"
+        )),
     }
 }
 
@@ -313,6 +323,8 @@ mod tests {
     fn what_cannot_be_read_may_have_happened_if_the_status_is_good() {
         assert!(matches!(read(200, "{\"ok\":tr"), Err(ApiError::Lost(_))));
         assert_eq!(read(502, "<html>").unwrap_err().code(), Some(502));
+        let stranger = read(404, "<html>").unwrap_err();
+        assert!(matches!(stranger, ApiError::Connect(_)) && !stranger.is_auth());
     }
 
     #[tokio::test]

@@ -5,12 +5,14 @@
 //! Telegram that it may forget the update. A crash anywhere between repeats updates, and the host
 //! drops what it has seen.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use gateway_plugin::cx::Cx;
 use gateway_plugin::message::{AccountUpdate, ConnectionState, ErrorKind, Event, Link};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
@@ -63,15 +65,26 @@ pub struct Poller {
     pub hold: Duration,
 }
 
+/// What a poller remembers between sessions.
+#[derive(Default)]
+struct Memory {
+    /// Who the bot is, once Telegram told.
+    me: Option<User>,
+    /// Failures since the last poll that went well as a whole.
+    attempt: u32,
+    /// The last failure was another poller's doing.
+    contested: bool,
+}
+
 impl Poller {
     /// Polls until the account stops or Telegram no longer accepts the token.
     pub async fn run(self) {
-        let mut me = None;
-        let mut attempt = 0;
+        let mut memory = Memory::default();
         self.tell(ConnectionState::of(Link::Connecting)).await;
         loop {
-            let trouble = self.session(&mut me, &mut attempt).await;
-            attempt += 1;
+            let Err(trouble) = self.session(&mut memory).await;
+            memory.attempt += 1;
+            let attempt = memory.attempt;
             let mut wait = self.backoff.delay(attempt);
             let state = match &trouble {
                 Trouble::Stopping => return,
@@ -81,6 +94,7 @@ impl Poller {
                     return;
                 }
                 Trouble::Api(error) => {
+                    memory.contested = error.code() == Some(409);
                     wait = wait.max(error.retry_after().unwrap_or_default());
                     tracing::warn!(attempt, "polling failed, trying again: {error}");
                     in_trouble(error)
@@ -101,25 +115,14 @@ impl Poller {
     }
 
     /// Connects and polls until something goes wrong.
-    async fn session(&self, me: &mut Option<User>, attempt: &mut u32) -> Trouble {
-        match self.connected(me, attempt).await {
-            Err(trouble) => trouble,
-            Ok(never) => match never {},
-        }
-    }
-
-    async fn connected(
-        &self,
-        me: &mut Option<User>,
-        attempt: &mut u32,
-    ) -> Result<std::convert::Infallible, Trouble> {
+    async fn session(&self, memory: &mut Memory) -> Result<Infallible, Trouble> {
         let nothing = json!({});
-        let me = match me {
+        let me = match &mut memory.me {
             Some(me) => me,
-            None => {
+            unknown => {
                 let user: User = self.api.call("getMe", &nothing).await?;
                 self.introduce(&user).await;
-                me.insert(user)
+                unknown.insert(user)
             }
         };
         let hook: Value = self.api.call("getWebhookInfo", &nothing).await?;
@@ -129,27 +132,35 @@ impl Poller {
             let _: bool = self.api.call("deleteWebhook", &keep).await?;
         }
         let mut last = self.stored(me.id).await?;
-        // After trouble the connection counts as good once a whole poll went well: with two
-        // pollers on one token each first poll succeeds.
-        let mut told = false;
-        let mut hold = if *attempt == 0 {
-            Duration::ZERO
-        } else {
+        // The first poll asks for an answer at once, to know that the connection is good. With
+        // another poller about that would prove nothing: there a whole poll has to go well.
+        let mut hold = if memory.contested {
             self.hold
+        } else {
+            Duration::ZERO
         };
+        let mut told = false;
         loop {
+            let begun = Instant::now();
             let updates = self.poll(last, hold).await?;
+            let idle = updates.is_empty() && begun.elapsed() < hold / 2;
             if !hold.is_zero() {
-                *attempt = 0;
+                (memory.attempt, memory.contested) = (0, false);
             }
             hold = self.hold;
             if !std::mem::replace(&mut told, true) {
                 self.tell(ConnectionState::of(Link::Connected)).await;
             }
+            if idle {
+                // A server that does not hold polls must not make us ask without a pause.
+                tokio::time::sleep(self.backoff.delay(1)).await;
+            }
             let before = last;
             let given = self.give(&updates, me, &mut last).await;
             if last != before {
                 self.store(last, me.id).await?;
+            } else if given.is_ok() && !updates.is_empty() {
+                return Err(ApiError::Lost("its updates have no numbers".to_owned()).into());
             }
             given?;
         }

@@ -30,6 +30,8 @@ use crate::inbound::Poller;
 use crate::outbound::{Outbound, explained};
 use crate::update::User;
 
+gateway_plugin::export_plugin!(Telegram, "plugin.json");
+
 /// One Telegram account: a bot.
 #[derive(Debug)]
 pub struct Telegram {
@@ -101,15 +103,15 @@ impl Surface for Telegram {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use gateway_plugin::manifest::Manifest;
+    use gateway_plugin::testkit;
     use serde_json::{Value, json};
 
     fn manifest() -> Manifest {
-        serde_json::from_str(include_str!("../plugin.json")).unwrap()
+        testkit::check_manifest::<super::Telegram>(include_str!("../plugin.json")).unwrap()
     }
 
     #[test]
-    fn the_manifest_has_no_problems() {
-        assert_eq!(manifest().problems(), [""; 0]);
+    fn the_manifest_fits_the_plugin() {
         assert_eq!(manifest().version, env!("CARGO_PKG_VERSION"));
     }
 

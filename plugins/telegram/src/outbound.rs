@@ -312,31 +312,28 @@ fn partly(error: SurfaceError, index: usize, count: usize, ids: &[String]) -> Su
 /// The host's kind of error for Telegram's, with what the operator can do.
 pub fn explained(error: ApiError, chat: &str) -> SurfaceError {
     let text = error.to_string();
+    let auth = error.is_auth();
     let no = match error {
         ApiError::Connect(_) => return SurfaceError::new(ErrorKind::NotConnected, text),
         ApiError::Setup(_) => return SurfaceError::new(ErrorKind::Config, text),
         ApiError::Lost(_) => {
-            let message = format!("{text}; the message may have been delivered");
+            let message = format!("{text}; it may have happened all the same");
             return SurfaceError::new(ErrorKind::Timeout, message);
         }
         ApiError::Refused(no) => no,
     };
     let says = |words: &str| no.description.to_ascii_lowercase().contains(words);
     let (kind, message) = match no.code {
-        401 => (
+        _ if auth => (
             ErrorKind::Auth,
             format!("{text}; the bot token is wrong or was revoked"),
-        ),
-        404 => (
-            ErrorKind::Auth,
-            format!("{text}; the bot token is malformed"),
         ),
         403 => (ErrorKind::Forbidden, format!("{text} (chat {chat})")),
         409 => (ErrorKind::NotConnected, text),
         429 => (ErrorKind::RateLimited, text),
         500.. => (
             ErrorKind::Timeout,
-            format!("{text}; the message may have been delivered"),
+            format!("{text}; it may have happened all the same"),
         ),
         _ if says("chat not found") => (
             ErrorKind::NotFound,
@@ -395,7 +392,7 @@ mod tests {
     #[test]
     fn only_what_certainly_did_not_happen_is_said_to_be_so() {
         let lost = explained(ApiError::Lost("timed out".into()), "42");
-        assert!(lost.kind == ErrorKind::Timeout && lost.message.contains("may have been"));
+        assert!(lost.kind == ErrorKind::Timeout && lost.message.contains("may have happened"));
         let connect = explained(ApiError::Connect("refused".into()), "42");
         assert_eq!(connect.kind, ErrorKind::NotConnected);
     }

@@ -1,0 +1,98 @@
+//! hello-ok: what a client is told when it is in.
+
+use gateway_schemas::catalogue;
+use gateway_schemas::connect::{
+    AuthInfo, AuthMode, Features, HelloKind, HelloOk, Policy, ServerInfo, SessionDefaults,
+    Snapshot, SnapshotHealth,
+};
+use gateway_schemas::frame::{self, StateVersion};
+
+use crate::auth::local::Origin;
+use crate::config::{self, Config};
+use crate::devices::Grant;
+use crate::hub::Caller;
+use crate::limits::{CLIENT_QUEUE_BYTES_MAX, FRAME_BYTES_MAX, TICK_INTERVAL};
+use crate::methods::Parts;
+
+/// The response to `connect`.
+pub(super) fn text(
+    id: &str,
+    caller: &Caller,
+    grant: Option<Grant>,
+    host_url: Option<String>,
+    parts: &Parts,
+) -> String {
+    let config = parts.config.current();
+    let hello = HelloOk {
+        kind: HelloKind::HelloOk,
+        protocol: caller.protocol,
+        server: ServerInfo {
+            version: crate::VERSION.into(),
+            conn_id: caller.conn_uuid.clone(),
+        },
+        features: Features {
+            methods: catalogue::advertised_methods().map(Into::into).collect(),
+            events: catalogue::advertised_events().map(Into::into).collect(),
+        },
+        snapshot: snapshot(&config, parts),
+        canvas_host_url: host_url,
+        auth: grant.map(|grant| AuthInfo {
+            device_token: Some(grant.token),
+            role: caller.role_name().to_owned(),
+            scopes: grant.scopes,
+            issued_at_ms: Some(grant.issued_at_ms),
+        }),
+        policy: Policy {
+            max_payload: FRAME_BYTES_MAX as u64,
+            max_buffered_bytes: CLIENT_QUEUE_BYTES_MAX as u64,
+            tick_interval_ms: u64::try_from(TICK_INTERVAL.as_millis()).unwrap_or(u64::MAX),
+        },
+    };
+    let payload = serde_json::to_string(&hello).expect("hello-ok has text keys");
+    frame::response_ok(id, &payload)
+}
+
+fn snapshot(config: &Config, parts: &Parts) -> Snapshot {
+    let (presence, health) = parts.presence.versions();
+    let current = parts.health.current();
+    let agent = config.agents.default_id();
+    Snapshot {
+        presence: parts.presence.list(),
+        health: current.map_or(SnapshotHealth::NotYet {}, |s| {
+            SnapshotHealth::Known(Box::new(s.health.clone()))
+        }),
+        state_version: StateVersion { presence, health },
+        uptime_ms: parts.clock.now_ms().saturating_sub(parts.started_ms),
+        config_path: Some(config.paths.config_file.display().to_string()),
+        state_dir: Some(config.paths.state_dir.display().to_string()),
+        session_defaults: Some(SessionDefaults {
+            default_agent_id: agent.to_owned(),
+            main_key: "main".into(),
+            main_session_key: format!("agent:{agent}:main"),
+            scope: Some(config.session.scope.as_str().to_owned()),
+        }),
+        auth_mode: Some(match config.gateway.auth.mode {
+            Some(config::AuthMode::None) => AuthMode::None,
+            Some(config::AuthMode::Password) => AuthMode::Password,
+            Some(config::AuthMode::TrustedProxy) => AuthMode::TrustedProxy,
+            Some(config::AuthMode::Token) | None => AuthMode::Token,
+        }),
+        update_available: None,
+    }
+}
+
+/// The gateway's own HTTP address as the client reached it.
+pub(super) fn host_url(origin: &Origin, config: &Config) -> Option<String> {
+    let name = origin.host_name()?;
+    let name = if name.contains(':') {
+        format!("[{name}]")
+    } else {
+        name
+    };
+    let scheme = if origin.forwarded_https {
+        "https"
+    } else {
+        "http"
+    };
+    Some(format!("{scheme}://{name}:{}", config.gateway.port()))
+}

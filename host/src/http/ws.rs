@@ -1,0 +1,73 @@
+//! From an HTTP request to a connection task.
+
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::{Peer, Server};
+use crate::auth::local::Origin;
+use crate::connection::{self, Arrival};
+use crate::limits::{FRAME_BYTES_MAX, SOCKET_READ_BUFFER_BYTES};
+
+/// Whether the client wants a WebSocket.
+pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
+    let text = headers.get(header::UPGRADE).and_then(|v| v.to_str().ok());
+    text.is_some_and(|v| {
+        v.split(',')
+            .any(|p| p.trim().eq_ignore_ascii_case("websocket"))
+    })
+}
+
+/// Upgrades, on whatever path. The socket's task is held by the server's connections.
+pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) -> Response {
+    let Ok(place) = server.handshakes.clone().try_acquire_owned() else {
+        tracing::warn!("too many handshakes under way: an upgrade was refused");
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many handshakes").into_response();
+    };
+    let origin = origin_of(&peer, request.headers());
+    let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let arrival = Arrival {
+        origin,
+        meter: peer.meter,
+        place,
+        proxies: server.proxies.clone(),
+    };
+    let (parts, connections) = (server.parts.clone(), server.connections.clone());
+    upgrade
+        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
+        .on_upgrade(async move |socket| {
+            connections.spawn("connection", connection::serve(socket, arrival, parts));
+        })
+}
+
+/// Where a request comes from, by its socket and headers.
+pub(super) fn origin_of(peer: &Peer, headers: &HeaderMap) -> Origin {
+    let text = |name: HeaderName| {
+        headers
+            .get(name)
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+    };
+    let forwarded_for: Vec<_> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+        .collect();
+    let proto = text(HeaderName::from_static("x-forwarded-proto"));
+    Origin {
+        peer: Some(peer.address.ip()),
+        host: text(header::HOST),
+        forwarded_for: (!forwarded_for.is_empty()).then(|| forwarded_for.join(",")),
+        real_ip: text(HeaderName::from_static("x-real-ip")),
+        forwarded_host: headers.contains_key("x-forwarded-host"),
+        origin: text(header::ORIGIN),
+        forwarded_https: proto.is_some_and(|p| p.trim().eq_ignore_ascii_case("https")),
+    }
+}

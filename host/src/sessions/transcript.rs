@@ -1,0 +1,272 @@
+//! Transcripts as clients see them: `chat.history` and its cleaning.
+//!
+//! Called by the methods. Pure: stored rows in, wire messages out. Promises the wire's bounds for
+//! one text, one message and the whole answer.
+
+use gateway_schemas::chat::{
+    AbortMark, AssistantMessage, ContentPart, Cost, Message, Usage, UserMessage,
+};
+use serde_json::json;
+
+use super::{AssistantRow, GATEWAY_PROVIDER, MessageRow, TokensRow};
+use crate::limits;
+use crate::store::sessions::{BodyRow, UserRow};
+
+/// A reply that stands for no reply.
+const NO_REPLY: &str = "NO_REPLY";
+
+/// Stored messages, oldest first, as `chat.history` answers them.
+pub fn history(rows: &[MessageRow]) -> Vec<Message> {
+    let mut left = limits::HISTORY_BYTES_MAX;
+    let mut messages = Vec::new();
+    for row in rows.iter().rev() {
+        let Some(message) = message(row) else {
+            continue;
+        };
+        let (message, bytes) = bounded(message, row.timestamp);
+        if bytes > left && !messages.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(bytes);
+        messages.push(message);
+    }
+    messages.reverse();
+    messages
+}
+
+/// One stored message on the wire; none for a silent reply.
+pub fn message(row: &MessageRow) -> Option<Message> {
+    match &row.body {
+        BodyRow::User(user) => Some(Message::User(user_message(user, row.timestamp))),
+        BodyRow::Assistant(said) if said.text.trim() == NO_REPLY => None,
+        BodyRow::Assistant(said) => Some(Message::Assistant(Box::new(assistant_message(
+            said,
+            row.timestamp,
+        )))),
+    }
+}
+
+fn user_message(user: &UserRow, timestamp: u64) -> UserMessage {
+    let images = user.images.iter().map(|image| ContentPart::Image {
+        mime_type: image.mime_type.clone(),
+        omitted: true,
+        bytes: image.bytes,
+    });
+    let text = std::iter::once(ContentPart::text(clean(&user.text)));
+    let sender_label = user.sender_label.clone();
+    UserMessage {
+        content: text.chain(images).collect(),
+        timestamp,
+        sender_label,
+        openclaw: None,
+    }
+}
+
+fn assistant_message(said: &AssistantRow, timestamp: u64) -> AssistantMessage {
+    let text = clean(&said.text);
+    let content = if text.is_empty() {
+        vec![]
+    } else {
+        vec![ContentPart::text(text)]
+    };
+    let abort = said.abort.as_ref();
+    AssistantMessage {
+        content,
+        timestamp,
+        api: Some(said.api.clone()),
+        provider: Some(said.provider.clone()),
+        model: Some(said.model.clone()),
+        usage: Some(usage(&said.tokens, said.provider == GATEWAY_PROVIDER)),
+        stop_reason: Some(said.stop_reason.clone()),
+        error_message: said.error_message.clone(),
+        idempotency_key: said.shown_key.clone(),
+        openclaw_abort: abort.map(|abort| AbortMark {
+            aborted: true,
+            origin: abort.origin.clone(),
+            run_id: abort.run_id.clone(),
+        }),
+        openclaw: None,
+    }
+}
+
+/// Tokens on the wire. Prices are not known here: only what was free has a cost.
+fn usage(tokens: &TokensRow, free: bool) -> Usage {
+    Usage {
+        input: tokens.input,
+        output: tokens.output,
+        total_tokens: tokens.total,
+        cache_read: tokens.cache_read,
+        cache_write: tokens.cache_write,
+        cost: free.then(Cost::default),
+    }
+}
+
+/// A text without inline directives, cut at its bound.
+fn clean(text: &str) -> String {
+    let text = without_directives(text);
+    match text.char_indices().nth(limits::HISTORY_TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}\n...(truncated)...", &text[..end]),
+        None => text,
+    }
+}
+
+/// Removes `[[reply_to_current]]`, `[[reply_to: …]]` and `[[audio_as_voice]]`.
+fn without_directives(text: &str) -> String {
+    let mut rest = text;
+    let mut kept = String::with_capacity(text.len());
+    while let Some(start) = rest.find("[[") {
+        let inside = &rest[start + 2..];
+        match inside.find("]]") {
+            Some(end) if is_directive(&inside[..end]) => {
+                kept.push_str(&rest[..start]);
+                rest = &inside[end + 2..];
+            }
+            _ => {
+                kept.push_str(&rest[..start + 2]);
+                rest = inside;
+            }
+        }
+    }
+    if kept.is_empty() && rest.len() == text.len() {
+        return text.to_owned();
+    }
+    kept.push_str(rest);
+    kept.trim().to_owned()
+}
+
+fn is_directive(inside: &str) -> bool {
+    let word = inside.trim().to_lowercase();
+    word == "reply_to_current" || word == "audio_as_voice" || word.starts_with("reply_to:")
+}
+
+/// A message and its size; one that is too large is replaced by a note.
+fn bounded(message: Message, timestamp: u64) -> (Message, usize) {
+    let size = |message: &Message| serde_json::to_string(message).map_or(0, |text| text.len());
+    let bytes = size(&message);
+    if bytes <= limits::HISTORY_MESSAGE_BYTES_MAX {
+        return (message, bytes);
+    }
+    let content = vec![ContentPart::text(
+        "[chat.history omitted: message too large]",
+    )];
+    let openclaw = Some(json!({ "truncated": true, "reason": "oversized" }));
+    let note = match message {
+        Message::User(_) => Message::User(UserMessage {
+            content,
+            timestamp,
+            sender_label: None,
+            openclaw,
+        }),
+        _ => Message::Assistant(Box::new(AssistantMessage {
+            content,
+            timestamp,
+            openclaw,
+            ..AssistantMessage::default()
+        })),
+    };
+    let bytes = size(&note);
+    (note, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::sessions::{INJECTED_MODEL, ImageRow, gateway_text};
+    use serde_json::Value;
+
+    fn row(body: BodyRow) -> MessageRow {
+        MessageRow {
+            id: "0".into(),
+            key: None,
+            timestamp: 7,
+            body,
+        }
+    }
+
+    fn user(text: &str) -> MessageRow {
+        row(BodyRow::User(UserRow {
+            text: text.into(),
+            ..UserRow::default()
+        }))
+    }
+
+    fn json_of(rows: &[MessageRow]) -> Value {
+        serde_json::to_value(history(rows)).unwrap()
+    }
+
+    #[test]
+    fn a_user_message_shows_text_label_and_pictures_but_no_envelope() {
+        let user = UserRow {
+            text: "look".into(),
+            prompt: Some("[Sun …] look".into()),
+            sender_label: Some("ui".into()),
+            images: vec![ImageRow {
+                mime_type: "image/png".into(),
+                bytes: 72,
+            }],
+        };
+        let want = json!([{"role": "user", "timestamp": 7, "senderLabel": "ui", "content": [
+            {"type": "text", "text": "look"},
+            {"type": "image", "mimeType": "image/png", "omitted": true, "bytes": 72},
+        ]}]);
+        assert_eq!(json_of(&[row(BodyRow::User(user))]), want);
+    }
+
+    #[test]
+    fn a_text_of_the_gateway_looks_as_recorded() {
+        let said = row(BodyRow::Assistant(gateway_text(
+            "[ops]\n\nnote",
+            INJECTED_MODEL,
+        )));
+        let want = json!([{"role": "assistant", "timestamp": 7, "stopReason": "stop",
+            "content": [{"type": "text", "text": "[ops]\n\nnote"}], "api": "openai-responses",
+            "provider": "openclaw", "model": "gateway-injected",
+            "usage": {"input": 0, "output": 0, "totalTokens": 0, "cacheRead": 0, "cacheWrite": 0,
+                      "cost": {"total": 0}}}]);
+        assert_eq!(json_of(&[said]), want);
+    }
+
+    #[test]
+    fn silent_replies_are_dropped_and_errors_have_no_content() {
+        let said = |text: &str| AssistantRow {
+            text: text.into(),
+            ..AssistantRow::default()
+        };
+        let rows = [said("NO_REPLY"), said("")].map(|said| row(BodyRow::Assistant(said)));
+        let shown = json_of(&rows);
+        assert_eq!(shown.as_array().unwrap().len(), 1);
+        assert_eq!(shown[0]["content"], json!([]));
+    }
+
+    #[test]
+    fn directives_are_removed_and_other_brackets_stay() {
+        for (text, expected) in [
+            ("[[reply_to_current]] hi", "hi"),
+            ("a [[audio_as_voice]]b [[ reply_to: 12 ]]", "a b"),
+            ("a [[wiki]] [[x", "a [[wiki]] [[x"),
+            ("[[[reply_to_current]]", "[[[reply_to_current]]"),
+        ] {
+            assert_eq!(without_directives(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_texts_and_long_histories_are_cut() {
+        let shown = json_of(&[user(&"ü".repeat(limits::HISTORY_TEXT_CHARS_MAX + 1))]);
+        let text = shown[0]["content"][0]["text"].as_str().unwrap();
+        assert!(text.ends_with("ü\n...(truncated)..."));
+        let rows = vec![user(&"\u{1}".repeat(limits::HISTORY_TEXT_CHARS_MAX)); 200];
+        let shown = history(&rows);
+        assert!(shown.len() < 200 && !shown.is_empty(), "{}", shown.len());
+    }
+
+    #[test]
+    fn an_oversized_message_keeps_its_role() {
+        let mut said = gateway_text("x", INJECTED_MODEL);
+        said.error_message = Some("x".repeat(limits::HISTORY_MESSAGE_BYTES_MAX));
+        let shown = json_of(&[row(BodyRow::Assistant(said))]);
+        assert_eq!(shown[0]["role"], "assistant");
+        assert_eq!(shown[0]["__openclaw"]["reason"], "oversized");
+    }
+}
