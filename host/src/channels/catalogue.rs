@@ -16,6 +16,8 @@ pub struct Known {
     pub system_image: &'static str,
     /// How the provider's id of a sender is called in the reply to a stranger.
     pub sender_id_label: &'static str,
+    /// Topics of a group are rooms of their own, not threads in it.
+    pub topics_are_rooms: bool,
     /// A credential that has more sources than its key.
     pub credential: Option<Credential>,
 }
@@ -44,6 +46,7 @@ const fn known(
         detail_label,
         system_image,
         sender_id_label,
+        topics_are_rooms: false,
         credential: None,
     }
 }
@@ -51,6 +54,7 @@ const fn known(
 /// The known surfaces in the order clients show them.
 pub const KNOWN: &[Known] = &[
     Known {
+        topics_are_rooms: true,
         credential: Some(Credential {
             key: "botToken",
             file_key: "tokenFile",

@@ -143,9 +143,9 @@ impl Instance {
     /// future cancels the operation at the plugin's next await.
     ///
     /// # Errors
-    /// `Unsupported` at once for what the manifest does not declare. `Transient`: the plugin was
-    /// never asked, so it surely did not happen. `Timeout`: it was asked and may have happened.
-    /// Otherwise the plugin's own.
+    /// `Unsupported` at once for what the manifest does not declare. `Transient`, `NotConnected`:
+    /// the plugin was never asked, so it surely did not happen. `Timeout`, `Cancelled`: it was
+    /// asked and may have happened. Otherwise the plugin's own.
     pub async fn request(
         &self,
         op: Op,
@@ -200,7 +200,7 @@ impl Instance {
             }
         }
         match tokio::time::timeout_at(until, answer).await {
-            Ok(answer) => answer.map_err(|_| gone()),
+            Ok(answer) => answer.map_err(|_| closed_under_way()),
             Err(_) => {
                 add(&intake.counters.timeouts);
                 Err(SurfaceError::new(
@@ -260,9 +260,11 @@ impl Instance {
     /// [`supervise`](super::supervise)); never resolves for a healthy one.
     pub async fn wrong(&self) -> String {
         let mut wrong = self.shared.intake.wrong();
-        match wrong.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        let why = wrong.wait_for(Option::is_some).await;
+        let why = why.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
         }
     }
 
@@ -292,7 +294,7 @@ impl Instance {
     }
 
     /// Says goodbye (up to `grace`), then closes. Every operation still under way ends with
-    /// `NotConnected`; nothing comes from the plugin afterwards.
+    /// `Cancelled`; nothing comes from the plugin afterwards.
     pub async fn stop(&self, why: StopReason, grace: Duration) {
         if let Err(error) = self.request(Op::Stop { why }, Bytes::new(), grace).await {
             let intake = &self.shared.intake;
@@ -341,6 +343,14 @@ impl Drop for Cancel<'_> {
 
 fn gone() -> SurfaceError {
     SurfaceError::new(ErrorKind::NotConnected, "the plugin instance is closed")
+}
+
+/// Unlike [`gone`]: the plugin was asked, and may have done it.
+fn closed_under_way() -> SurfaceError {
+    SurfaceError::new(
+        ErrorKind::Cancelled,
+        "the plugin instance was closed before it answered",
+    )
 }
 
 fn busy(why: &str) -> SurfaceError {
