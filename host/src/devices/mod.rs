@@ -116,7 +116,7 @@ impl Devices {
     ) -> Result<Devices, StoreError> {
         let (jobs, queue) = mpsc::channel(DEVICES_QUEUE_MAX);
         let task = DevicesTask::load(clock, store, hub, key)?;
-        tasks.spawn("devices", task.run(queue));
+        tasks.spawn("devices", task.run(queue, tasks.stop_token().clone()));
         Ok(Devices { jobs })
     }
 

@@ -2,6 +2,7 @@
 
 use gateway_schemas::devices::{DevicePairList, DevicePairResolved, PairDecision, PairedDevice};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::request::{self, Book, Visitor};
 use super::token::TokenKey;
@@ -94,9 +95,9 @@ impl DevicesTask {
         })
     }
 
-    /// Answers until the last handle is gone.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(job) = queue.recv().await {
+    /// Answers until it is stopped or the last handle is gone.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, stop: CancellationToken) {
+        while let Some(Some(job)) = stop.run_until_cancelled(queue.recv()).await {
             // An asker that left doesn't take its decision back.
             match job {
                 Job::CheckToken {
