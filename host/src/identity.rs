@@ -73,15 +73,24 @@ impl Identity {
                 let text = format!("{} is not a device identity file: {fix}", path.display());
                 io::Error::new(io::ErrorKind::InvalidData, text)
             }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let identity = Self::from_seed(clock.random());
-                if let Some(folder) = path.parent() {
-                    private_dir(folder)?;
-                }
-                write_private(path, identity.to_file(clock.now_ms()).as_bytes())?;
-                Ok(identity)
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Self::create(path, clock),
             Err(e) => Err(e),
+        }
+    }
+
+    /// Makes the file. Processes that start together agree on the one that was first.
+    fn create(path: &Path, clock: &Clock) -> io::Result<Identity> {
+        let identity = Self::from_seed(clock.random());
+        if let Some(folder) = path.parent() {
+            private_dir(folder)?;
+        }
+        let draft = path.with_extension(clock.uuid());
+        write_private(&draft, identity.to_file(clock.now_ms()).as_bytes())?;
+        let linked = std::fs::hard_link(&draft, path);
+        std::fs::remove_file(&draft)?;
+        match linked {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Self::load_or_create(path, clock),
+            linked => linked.map(|()| identity),
         }
     }
 
@@ -148,6 +157,25 @@ mod tests {
         std::fs::write(&path, "{}").unwrap();
         let refused = Identity::load_or_create(&path, &Clock::system()).unwrap_err();
         assert!(refused.to_string().contains("device.json"), "{refused}");
+    }
+
+    #[test]
+    fn processes_that_start_together_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity/device.json");
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let make = || Identity::load_or_create(&path, &Clock::system()).unwrap();
+            let calls: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            calls
+                .into_iter()
+                .map(|call| call.join().unwrap().device_id)
+                .collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
     }
 
     #[test]

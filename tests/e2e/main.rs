@@ -6,6 +6,7 @@
 mod agent;
 mod channels;
 mod chat;
+mod cli;
 mod connect;
 mod crash;
 mod credentials;

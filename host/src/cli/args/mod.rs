@@ -7,6 +7,7 @@ mod gateway;
 mod messages;
 mod time;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -77,6 +78,9 @@ pub enum Command {
     /// Paired devices and pairing requests
     #[command(subcommand, after_help = "Example: openclaw devices list")]
     Devices(DevicesCommand),
+    /// Installed plugins
+    #[command(subcommand, after_help = "Example: openclaw plugins list")]
+    Plugins(PluginsCommand),
     /// Messaging channels and their accounts
     #[command(subcommand, after_help = "Example: openclaw channels status --probe")]
     Channels(ChannelsCommand),
@@ -162,6 +166,27 @@ pub struct StatusArgs {
     pub tables: Tables,
 }
 
+/// `plugins …`
+#[derive(Debug, Subcommand)]
+pub enum PluginsCommand {
+    /// The plugins that plugins.toml names, read from their files; needs no running gateway
+    #[command(after_help = "Example: openclaw plugins list --json")]
+    List(PluginsListArgs),
+}
+
+/// `plugins list`
+#[derive(Debug, Args)]
+pub struct PluginsListArgs {
+    /// File that names the plugins [default: plugins.toml in the state folder]
+    #[arg(long, value_name = "FILE")]
+    pub plugins: Option<PathBuf>,
+    /// Print JSON and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub tables: Tables,
+}
+
 /// `channels …`
 #[derive(Debug, Subcommand)]
 pub enum ChannelsCommand {
@@ -186,6 +211,7 @@ impl Command {
             Command::Call(a) => (a.reach.connection.json, false),
             Command::Send(a) => (a.connection.json, false),
             Command::Agent(a) => (a.connection.json, false),
+            Command::Plugins(PluginsCommand::List(a)) => (a.json, a.tables.wide),
             Command::Devices(command) => {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)
@@ -224,6 +250,7 @@ mod tests {
             assert!(parse(right).is_ok(), "{right}");
         }
         for wrong in [
+            "openclaw plugins list --url ws://h:1",
             "openclaw gateway --url ws://h:1",
             "openclaw gateway --port 1 health",
             "openclaw gateway --token t --password p",

@@ -9,14 +9,14 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::identity::Identity;
 use super::talk::{Line, Patience, read_answer};
-use super::target::Target;
+use super::target::{Source, Target};
 use super::tokens::{self, StoredToken};
 use super::wire::{self, Credentials, Hello, WireError};
 use super::{Client, address, refusal};
-use crate::cli::error::CliResult;
+use crate::cli::error::{CliError, CliResult};
 use crate::clock::Clock;
+use crate::identity::Identity;
 
 /// The largest answer a client takes; the gateway promises less.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -27,7 +27,9 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What stood in the way, or the gateway's refusal with what to do about it.
 pub async fn connect(target: &Target, state_dir: &Path, patience: Patience) -> CliResult<Client> {
     let clock = Clock::system();
-    let identity = Identity::load_or_create(state_dir, &clock)?;
+    let path = state_dir.join("identity").join("device.json");
+    let identity = Identity::load_or_create(&path, &clock)
+        .map_err(|cause| CliError::file(&path, "use the device identity", &cause))?;
     let stored = if target.is_configured() {
         tokens::stored(state_dir, &identity.device_id, wire::ROLE).map(|stored| stored.token)
     } else {
@@ -89,9 +91,11 @@ fn keep_token(
     tokens::store(state_dir, &identity.device_id, token)
 }
 
-/// A wrong shared token and a suggestion; never over a network.
+/// A wrong shared token and a suggestion; never over a network, and not when the token was typed:
+/// then the answer is what was asked for.
 fn may_retry(error: &WireError, target: &Target) -> bool {
     !target.private_only
+        && target.secrets_from != Some(Source::Flag)
         && error.detail("code") == Some("AUTH_TOKEN_MISMATCH")
         && error.detail("recommendedNextStep") == Some("retry_with_device_token")
 }

@@ -5,7 +5,6 @@
 
 mod address;
 mod door;
-mod identity;
 mod refusal;
 mod settings;
 mod talk;

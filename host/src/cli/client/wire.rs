@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::identity::Identity;
 use super::target::Secrets;
 use crate::auth::signature::Signed;
 use crate::clock::Clock;
+use crate::identity::Identity;
 
 /// The protocol this client speaks.
 pub const PROTOCOL: u32 = 3;
@@ -179,7 +179,7 @@ pub fn connect_params(
         "maxProtocol": PROTOCOL,
         "client": {
             "id": CLIENT_ID,
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": crate::VERSION,
             "platform": platform,
             "mode": CLIENT_MODE,
             "instanceId": clock.uuid(),
@@ -190,7 +190,7 @@ pub fn connect_params(
         "device": {
             "id": identity.device_id,
             "publicKey": identity.public_key,
-            "signature": identity.sign(&claims),
+            "signature": claims.sign_v3(&identity.key),
             "signedAt": signed_at,
             "nonce": nonce,
         },
@@ -234,7 +234,7 @@ mod tests {
     use crate::auth::signature::PublicKey;
 
     fn identity() -> Identity {
-        Identity::from_seed(&std::array::from_fn(|at| u8::try_from(at).unwrap()))
+        Identity::from_seed(std::array::from_fn(|at| u8::try_from(at).unwrap()))
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
             device_family: "",
         };
         assert_eq!(
-            identity().sign(&claims),
+            claims.sign_v3(&identity().key),
             "QpQz8D-HyqMZYq8dWs7FVuYmMv_OuWGCcqL7iHZ9nr5l0wYG3SQFZxFGG29SIKcX8T3Uxq7MHZQAMSoqbXZXAQ"
         );
     }
