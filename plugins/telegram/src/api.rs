@@ -207,15 +207,15 @@ impl Api {
     fn failure(&self, error: reqwest::Error) -> ApiError {
         let (connect, timeout) = (error.is_connect(), error.is_timeout());
         let error = error.without_url();
-        let mut text = if timeout {
-            "timed out".to_owned()
-        } else {
-            error.to_string()
-        };
+        // The innermost cause is what an operator can act on; what wraps it says only "failed".
+        let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            text = format!("{text}: {cause}");
+            text = cause.to_string();
             source = cause.source();
+        }
+        if timeout {
+            text = "timed out".to_owned();
         }
         let text = self.clean(&text);
         if connect {
