@@ -153,6 +153,57 @@ fn survives(definition: &str, mut value: Value) {
 }
 
 #[test]
+fn the_walk_and_the_compiled_schema_agree_on_broken_values() {
+    // What clients send; of the rest nothing is refused.
+    let sent = definitions().filter(|(d, _)| d.ends_with("Params") || d == "RequestFrame");
+    for (definition, schema) in sent {
+        let law = jsonschema::draft202012::new(&schema.to_value()).unwrap();
+        for value in broken(&sample(&schema, true, 0)) {
+            let tree: Tree = serde_json::from_str(&value.to_string()).unwrap();
+            let errors = crate::walk::errors(&schema, &tree);
+            assert_eq!(
+                law.is_valid(&value),
+                errors.is_empty(),
+                "{definition}: {value}: {errors}"
+            );
+        }
+    }
+}
+
+/// `value` with one place of it replaced by something else, for each place.
+fn broken(value: &Value) -> Vec<Value> {
+    let mut all = vec![
+        json!(null),
+        json!(""),
+        json!(-1),
+        json!(2.5),
+        json!(true),
+        json!([1]),
+    ];
+    all.extend([
+        json!({}),
+        json!({ "unexpected": 1 }),
+        json!("x".repeat(600)),
+    ]);
+    if let Value::Object(fields) = value {
+        for (name, inner) in fields {
+            for inner in broken(inner) {
+                let mut other = fields.clone();
+                other.insert(name.clone(), inner);
+                all.push(Value::Object(other));
+            }
+            let mut without = fields.clone();
+            without.remove(name);
+            all.push(Value::Object(without));
+        }
+    }
+    if let Value::Array(items) = value {
+        all.extend(items.iter().flat_map(broken).map(|item| json!([item])));
+    }
+    all
+}
+
+#[test]
 fn required_fields_are_required_in_rust() {
     for (definition, schema) in definitions() {
         let Fields::Closed(_) = (kind(&definition).fields)() else {
