@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod likeness;
+mod real_cli;
+mod reference;
 mod replay;
 mod vectors;

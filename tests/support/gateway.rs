@@ -24,6 +24,7 @@ pub struct Setup {
     port: u16,
     config: Value,
     plugins: Option<String>,
+    text: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -50,6 +51,7 @@ impl Setup {
                 "channels": { "echo": {} },
             }),
             plugins: None,
+            text: None,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -100,6 +102,13 @@ impl Setup {
         self
     }
 
+    /// The text of `openclaw.json` instead of what was set.
+    #[must_use]
+    pub fn config_text(mut self, text: &str) -> Self {
+        self.text = Some(text.to_owned());
+        self
+    }
+
     /// Another port, to meet a gateway that is already there.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
@@ -142,7 +151,10 @@ impl Setup {
     pub fn spawn(self) -> Gateway {
         let state = self.state_dir();
         std::fs::create_dir_all(&state).expect("a state folder");
-        let text = serde_json::to_string_pretty(&self.config).expect("a configuration is JSON");
+        let text = self
+            .text
+            .clone()
+            .unwrap_or_else(|| format!("{:#}", self.config));
         std::fs::write(state.join("openclaw.json"), text).expect("a configuration file");
         if let Some(plugins) = &self.plugins {
             std::fs::write(state.join("plugins.toml"), plugins).expect("a plugins file");
@@ -180,6 +192,11 @@ impl Gateway {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.setup.port
+    }
+
+    /// Says that it was told to listen elsewhere than its configuration says.
+    pub fn listens_on(&mut self, port: u16) {
+        self.setup.port = port;
     }
 
     /// Its home folder; the state folder lies in it.
