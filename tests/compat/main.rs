@@ -1,6 +1,6 @@
 //! What clients nobody here wrote send and expect: signature vectors, recorded conversations
 //! replayed against the gateway, and the real programs.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod likeness;
 mod real_cli;

@@ -13,6 +13,7 @@ mod crash;
 mod credentials;
 mod devices;
 mod events;
+mod plugins;
 mod requests;
 mod send;
 mod sessions;
