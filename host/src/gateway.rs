@@ -13,20 +13,25 @@ use gateway_schemas::system::Shutdown;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
+use crate::agent::Agent;
+use crate::channels::{self, Channels};
 use crate::clock::Clock;
 use crate::config::{
-    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, load, private_dir, save_generated_token,
+    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, load, save_generated_token,
 };
 use crate::dedupe::Dedupe;
 use crate::devices::Devices;
 use crate::devices::token::TokenKey;
+use crate::files;
 use crate::http::{self, Bound, Server, StateLock};
 use crate::hub::{Event, Hub};
 use crate::identity;
-use crate::limits::{CONNECTIONS_STOP_GRACE, STOP_GRACE};
+use crate::limits::{CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, RUNS_STOP_GRACE};
 use crate::methods::Parts;
 use crate::methods::presence::SystemEvents;
+use crate::plugins::Plugins;
 use crate::presence::Presence;
+use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::telemetry::{self, LogGuard, LogOptions};
@@ -111,7 +116,7 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
             state_dir.display()
         ))
     };
-    private_dir(&state_dir).map_err(unusable)?;
+    files::private_dir(&state_dir).map_err(unusable)?;
     let lock = StateLock::take(&state_dir).map_err(failure)?;
     let log = start_log(&loaded.config, options.verbose)?;
     make_token(&mut loaded, &clock)?;
@@ -249,6 +254,7 @@ struct Running {
     server: Arc<Server>,
     connections: Tasks,
     owners: Tasks,
+    runs: Tasks,
     timers: Tasks,
     edge: Tasks,
     store: Store,
@@ -265,7 +271,12 @@ async fn live(config: Config, clock: Clock, mut steps: Steps) -> Result<(), Star
         _ => failure(e),
     })?;
     steps.done("listen");
-    let running = build(config, clock, store, bound, &mut steps)?;
+    let (plugins, _) = Plugins::load(&config.paths.plugins_file, &config.paths.plugin_store())
+        .map_err(config_error)?;
+    steps.done("plugins");
+    let running = build(config, clock, store, bound, &plugins, &mut steps)?;
+    running.parts.channels.start().await.map_err(failure)?;
+    steps.done("channels");
     running.server.set_ready(true);
     tracing::info!(steps = steps.text, "gateway ready");
     stop.wait().await;
@@ -282,6 +293,7 @@ fn build(
     clock: Clock,
     store: Store,
     bound: Bound,
+    plugins: &Plugins,
     steps: &mut Steps,
 ) -> Result<Running, StartError> {
     let (owners, timers, edge) = (
@@ -299,7 +311,25 @@ fn build(
     let key = TokenKey::load_or_create(&paths.token_key(), &clock).map_err(failure)?;
     let devices =
         Devices::start(clock, store.clone(), hub.clone(), key, &owners).map_err(failure)?;
+    let sessions = Sessions::new(store.clone(), clock, handle.clone());
+    let runs = owners.child("runs");
+    let agent = Agent::new(
+        handle.clone(),
+        clock,
+        hub.clone(),
+        sessions.clone(),
+        runs.clone(),
+    );
+    let channels = Channels::new(channels::Parts {
+        config: &handle.current(),
+        plugins,
+        store: store.clone(),
+        clock,
+        tasks: &owners,
+    });
     let sources = Sources {
+        channels: channels.clone(),
+        sessions: sessions.clone(),
         config: handle.clone(),
         clock,
         presence: presence.clone(),
@@ -318,6 +348,9 @@ fn build(
         dedupe,
         presence,
         devices,
+        channels,
+        sessions,
+        agent,
         health,
         identity,
         system_events: SystemEvents::default(),
@@ -335,6 +368,7 @@ fn build(
         server,
         connections,
         owners,
+        runs,
         timers,
         edge,
         store,
@@ -350,7 +384,9 @@ impl Running {
             restart_expected_ms: None,
         };
         self.timers.stop(Duration::from_secs(1)).await;
-        self.parts.tasks.stop(STOP_GRACE).await;
+        self.runs.stop(RUNS_STOP_GRACE).await;
+        self.parts.channels.stop(CHANNELS_STOP_GRACE).await;
+        self.parts.tasks.stop(Duration::from_secs(1)).await;
         self.parts.hub.publish(Event::new("shutdown", &shutdown));
         self.parts.hub.close_all(1012, "service restart");
         self.connections.stop(CONNECTIONS_STOP_GRACE).await;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::signature::{PublicKey, SPKI_PREFIX, decode, encode};
 use crate::clock::Clock;
-use crate::config::{private_dir, write_private};
+use crate::files::{private_dir, write_private};
 
 /// What stands before the 32 seed bytes in an Ed25519 PKCS#8 private key (RFC 8410).
 const PKCS8_PREFIX: &[u8] = &[

@@ -10,6 +10,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub mod limits;
 pub mod error;
 pub mod clock;
+pub mod files;
 pub mod shutdown;
 pub mod telemetry;
 pub mod config;

@@ -91,8 +91,11 @@ pub const SIGNATURE_SKEW_MS: u64 = 120_000;
 pub const PAIRING_TTL_MS: u64 = 300_000;
 /// How long a presence entry is shown after its last sign of life, milliseconds.
 pub const PRESENCE_TTL_MS: u64 = 300_000;
-/// Grace of the whole stop: service managers commonly kill after 10 s or more.
-pub const STOP_GRACE: Duration = Duration::from_secs(8);
+/// Grace for agent runs to notice that they are cancelled. The graces of a stop add up to less
+/// than the 10 s after which service managers commonly kill.
+pub const RUNS_STOP_GRACE: Duration = Duration::from_secs(1);
+/// Grace for sends in flight, and as much again for the plugin instances.
+pub const CHANNELS_STOP_GRACE: Duration = Duration::from_millis(1_500);
 /// Grace for the connections to take their last event and close frame.
 pub const CONNECTIONS_STOP_GRACE: Duration = Duration::from_secs(2);
 

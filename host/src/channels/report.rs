@@ -94,6 +94,22 @@ impl Channels {
         join_all(accounts.map(|account| account.probe(deadline, &self.inner.clock))).await;
     }
 
+    /// Channels with an account that is meant to run and serves nobody at the moment.
+    pub fn failing(&self) -> Vec<String> {
+        let failing = |channel: &Channel| {
+            channel.accounts.values().any(|account| {
+                let plan = account.plan();
+                plan.enabled && !account.status().phase.serves()
+            })
+        };
+        let channels = self
+            .inner
+            .channels
+            .iter()
+            .filter(|(_, c)| c.configured && failing(c));
+        channels.map(|(id, _)| id.clone()).collect()
+    }
+
     /// One line per channel and account for `status`, such as `Telegram: configured`.
     pub fn summary_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

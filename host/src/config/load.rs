@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::types::{
     AuthConfig, AuthMode, Bind, ChannelDefaults, Config, GatewayConfig, LoggingConfig,
 };
-use super::{Paths, Secret, edit, env, write_private};
+use super::{Paths, Secret, edit, env};
 use crate::clock::Clock;
+use crate::files::write_private;
 
 /// Why there is no configuration. The process ends with code 78.
 #[derive(Debug)]

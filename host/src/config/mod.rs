@@ -15,7 +15,7 @@ mod types;
 use std::sync::Arc;
 
 pub use load::{ConfigError, LoadOptions, Loaded, load, load_gateway, save_generated_token};
-pub use paths::{Paths, private_dir, private_file, write_private};
+pub use paths::Paths;
 pub use secret::Secret;
 pub use types::*;
 

@@ -1,7 +1,6 @@
-//! Where things lie, and that nobody else may read them.
+//! Where things lie.
 
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::env;
@@ -78,56 +77,6 @@ impl Paths {
     }
 }
 
-/// Creates `dir` and its parents; `dir` itself is readable by its owner alone afterwards.
-///
-/// # Errors
-/// The system's, when a part can't be created or its mode can't be set.
-pub fn private_dir(dir: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
-    let mode = std::fs::metadata(dir)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-/// Makes an existing file readable and writable by its owner alone.
-///
-/// # Errors
-/// The system's.
-pub fn private_file(path: &Path) -> io::Result<()> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-}
-
-/// Writes a 0600 file atomically: a reader sees the old text or the new one, never a part.
-///
-/// # Errors
-/// The system's. The old file is untouched then.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = (|| {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        std::fs::File::open(parent)?.sync_all()
-    })();
-    if written.is_err() {
-        std::fs::remove_file(&temporary).ok();
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -140,19 +89,5 @@ mod tests {
         assert!(paths.state_dir.is_absolute());
         assert_eq!(paths.config_file, paths.state_dir.join("openclaw.json"));
         assert!(paths.plugins_file.ends_with("p.toml") && paths.plugins_file.is_absolute());
-    }
-
-    #[test]
-    fn private_things_are_private() {
-        let dir = tempfile::tempdir().unwrap();
-        let inner = dir.path().join("a/b");
-        private_dir(&inner).unwrap();
-        let file = inner.join("secret");
-        write_private(&file, b"one").unwrap();
-        write_private(&file, b"two").unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), b"two");
-        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&inner), mode(&file)), (0o700, 0o600));
-        assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 1);
     }
 }

@@ -42,9 +42,9 @@ impl TokenKey {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let key = clock.random::<32>();
                 if let Some(folder) = path.parent() {
-                    crate::config::private_dir(folder)?;
+                    crate::files::private_dir(folder)?;
                 }
-                crate::config::write_private(path, &key)?;
+                crate::files::write_private(path, &key)?;
                 Ok(TokenKey(key))
             }
             Err(e) => Err(e),

@@ -19,6 +19,8 @@ use gateway_schemas::frame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::agent::Agent;
+use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
 use crate::dedupe::Dedupe;
@@ -26,6 +28,7 @@ use crate::devices::Devices;
 use crate::error::GatewayError;
 use crate::hub::{Caller, Client, Hub};
 use crate::presence::Presence;
+use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::timers::health::HealthBoard;
@@ -51,6 +54,12 @@ pub struct Parts {
     pub presence: Presence,
     /// Devices and pairing.
     pub devices: Devices,
+    /// Channels and their accounts.
+    pub channels: Channels,
+    /// Sessions and transcripts.
+    pub sessions: Sessions,
+    /// The agent's runs.
+    pub agent: Agent,
     /// The health snapshot.
     pub health: HealthBoard,
     /// The last heartbeat.
@@ -64,7 +73,7 @@ pub struct Parts {
 impl Parts {
     /// Channels with an account that should run and doesn't.
     pub fn failing_channels(&self) -> Vec<String> {
-        Vec::new()
+        self.channels.failing()
     }
 }
 

@@ -134,7 +134,7 @@ impl Store {
             .set_cache_size(crate::limits::STORE_CACHE_BYTES)
             .create(path)
             .map_err(|e| failed(Box::new(e)))?;
-        crate::config::private_file(path).map_err(|e| failed(Box::new(e)))?;
+        crate::files::private_file(path).map_err(|e| failed(Box::new(e)))?;
         migrate::prepare(&db)?;
         let db = Arc::new(db);
         let writer = Arc::new(Writer::start(db.clone()).map_err(|e| failed(Box::new(e)))?);

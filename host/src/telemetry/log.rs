@@ -51,7 +51,7 @@ impl Drop for LogGuard {
 /// The system's, when the log's folder or file can't be made.
 pub fn start(options: &LogOptions) -> io::Result<LogGuard> {
     if let Some(folder) = options.file.parent() {
-        crate::config::private_dir(folder)?;
+        crate::files::private_dir(folder)?;
     }
     let sink = Sink::open(&options.file, options.stdout)?;
     let (lines, queue) = sync_channel(LOG_QUEUE_LINES_MAX);

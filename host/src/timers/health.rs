@@ -4,21 +4,27 @@
 //! that clients cause are spaced, so that a burst of them costs one. Each refresh ends in a
 //! `health` event.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use gateway_schemas::system::{AgentHealth, AgentHeartbeat, Health, SessionsHealth};
+use gateway_schemas::system::{AgentHealth, AgentHeartbeat, Health, RecentSession, SessionsHealth};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::channels::Channels;
 use crate::clock::Clock;
-use crate::config::{AgentEntry, Config, ConfigHandle};
+use crate::config::{Config, ConfigHandle};
 use crate::hub::{Event, Hub};
 use crate::limits::{HEALTH_INTERVAL, HEALTH_REFRESH_SPACING};
 use crate::presence::Presence;
+use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
 use crate::timers::heartbeat;
+
+/// How many of the newest sessions are named.
+const RECENT_SESSIONS: usize = 5;
+/// Longest wait for a provider that is asked how it does.
+const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The snapshot of one moment.
 #[derive(Debug)]
@@ -40,6 +46,10 @@ pub struct Sources {
     pub presence: Presence,
     /// Takes the event.
     pub hub: Hub,
+    /// Channels and their accounts.
+    pub channels: Channels,
+    /// Sessions, for their numbers.
+    pub sessions: Sessions,
 }
 
 /// Access to the snapshot. Cheap to clone.
@@ -106,34 +116,91 @@ impl HealthBoard {
     }
 
     async fn refresh_for_ever(&self) {
+        let mut changes = self.inner.sources.channels.changes();
         loop {
             let next = Instant::now() + HEALTH_INTERVAL;
             let spaced = Instant::now() + HEALTH_REFRESH_SPACING;
             self.refresh(false).await;
-            // Either somebody wants one, or the interval is over.
-            timeout_at(next, self.inner.wanted.notified()).await.ok();
+            // Either somebody wants one, or an account changed, or the interval is over.
+            let reason = async {
+                tokio::select! {
+                    () = self.inner.wanted.notified() => {}
+                    _ = changes.changed() => {}
+                }
+            };
+            timeout_at(next, reason).await.ok();
             sleep_until(spaced).await;
         }
     }
 
-    async fn collect(&self, _probe: bool) -> Health {
+    async fn collect(&self, probe: bool) -> Health {
         let sources = &self.inner.sources;
         let started = Instant::now();
+        if probe {
+            sources.channels.probe_all(PROBE_DEADLINE).await;
+        }
+        let channels = sources.channels.health();
         let config = sources.config.current();
         let ids = config.agents.ids();
-        let agents: Vec<AgentHealth> = ids.iter().map(|id| agent(&config, id)).collect();
+        let agents: Vec<AgentHealth> = ids.iter().map(|id| self.agent(&config, id)).collect();
         let every = heartbeat::interval(&config);
         Health {
             ok: true,
             ts: sources.clock.now_ms(),
-            channels: BTreeMap::new(),
-            channel_order: Vec::new(),
-            channel_labels: BTreeMap::new(),
+            channels: channels.channels,
+            channel_order: channels.order,
+            channel_labels: channels.labels,
             heartbeat_seconds: every.unwrap_or_default().as_secs(),
             default_agent_id: config.agents.default_id().to_owned(),
-            sessions: sessions(&config, config.agents.default_id()),
+            sessions: self.sessions(&config, config.agents.default_id()),
             agents,
             duration_ms: millis(started.elapsed()),
+        }
+    }
+
+    fn agent(&self, config: &Config, id: &str) -> AgentHealth {
+        let is_default = id == config.agents.default_id();
+        let settings = &config.agents.defaults.heartbeat;
+        let every = heartbeat::interval(config).filter(|_| is_default);
+        AgentHealth {
+            agent_id: id.to_owned(),
+            name: config.agents.get(id).and_then(|a| a.name.clone()),
+            is_default,
+            heartbeat: AgentHeartbeat {
+                enabled: every.is_some(),
+                every: heartbeat::spell(every),
+                every_ms: every.map(millis),
+                prompt: heartbeat::prompt(config).to_owned(),
+                target: settings.target.clone().unwrap_or_else(|| "none".into()),
+                model: None,
+                ack_max_chars: u64::from(heartbeat::ack_max_chars(config)),
+            },
+            sessions: self.sessions(config, id),
+        }
+    }
+
+    fn sessions(&self, config: &Config, agent: &str) -> SessionsHealth {
+        let sources = &self.inner.sources;
+        let now = sources.clock.now_ms();
+        let summary = sources
+            .sessions
+            .summary(agent, RECENT_SESSIONS)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "sessions can't be counted");
+                crate::sessions::Summary {
+                    count: 0,
+                    recent: Vec::new(),
+                }
+            });
+        let recent = summary.recent.iter().map(|(key, row)| RecentSession {
+            key: key.as_str().to_owned(),
+            updated_at: Some(row.updated_at),
+            age: Some(now.saturating_sub(row.updated_at)),
+        });
+        SessionsHealth {
+            path: sessions_path(config, agent),
+            count: summary.count as u64,
+            recent: recent.collect(),
         }
     }
 }
@@ -142,39 +209,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn agent(config: &Config, id: &str) -> AgentHealth {
-    let entry: Option<&AgentEntry> = config.agents.get(id);
-    let is_default = id == config.agents.default_id();
-    let settings = &config.agents.defaults.heartbeat;
-    let every = heartbeat::interval(config).filter(|_| is_default);
-    AgentHealth {
-        agent_id: id.to_owned(),
-        name: entry.and_then(|a| a.name.clone()),
-        is_default,
-        heartbeat: AgentHeartbeat {
-            enabled: every.is_some(),
-            every: every.map_or_else(|| "disabled".into(), heartbeat::spell),
-            every_ms: every.map(millis),
-            prompt: heartbeat::prompt(config).to_owned(),
-            target: settings.target.clone().unwrap_or_else(|| "none".into()),
-            model: None,
-            ack_max_chars: u64::from(heartbeat::ack_max_chars(config)),
-        },
-        sessions: sessions(config, id),
-    }
-}
-
-/// The path that existing clients expect; this gateway keeps sessions in its database.
-fn sessions(config: &Config, agent: &str) -> SessionsHealth {
-    let path = config
-        .paths
-        .state_dir
-        .join("agents")
-        .join(agent)
-        .join("sessions/sessions.json");
-    SessionsHealth {
-        path: path.display().to_string(),
-        count: 0,
-        recent: Vec::new(),
-    }
+/// The path that existing clients expect to be told. This gateway keeps sessions in its database.
+pub fn sessions_path(config: &Config, agent: &str) -> String {
+    let folder = config.paths.state_dir.join("agents").join(agent);
+    folder.join("sessions/sessions.json").display().to_string()
 }

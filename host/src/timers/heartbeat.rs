@@ -84,13 +84,13 @@ fn parse_interval(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// An interval in the largest unit that fits.
-pub fn spell(every: Duration) -> String {
-    let seconds = every.as_secs();
-    match seconds {
-        s if s % 3600 == 0 => format!("{}h", s / 3600),
-        s if s % 60 == 0 => format!("{}m", s / 60),
-        s => format!("{s}s"),
+/// An interval in the largest unit that fits; `disabled` for none.
+pub fn spell(every: Option<Duration>) -> String {
+    match every.map(|e| e.as_secs()) {
+        None => "disabled".into(),
+        Some(s) if s % 3600 == 0 => format!("{}h", s / 3600),
+        Some(s) if s % 60 == 0 => format!("{}m", s / 60),
+        Some(s) => format!("{s}s"),
     }
 }
 
@@ -135,8 +135,8 @@ mod tests {
             );
         }
         assert_eq!(parse_interval("soon"), None);
-        assert_eq!(spell(Duration::from_secs(1800)), "30m");
-        assert_eq!(spell(Duration::from_secs(7200)), "2h");
-        assert_eq!(spell(Duration::from_secs(90)), "90s");
+        assert_eq!(spell(Some(Duration::from_secs(1800))), "30m");
+        assert_eq!(spell(Some(Duration::from_secs(7200))), "2h");
+        assert_eq!(spell(Some(Duration::from_secs(90))), "90s");
     }
 }

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::auth::signature::{self, PublicKey, SPKI_PREFIX, Signed};
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::clock::Clock;
-use crate::config;
 
 /// DER in front of the 32 seed bytes of an Ed25519 key (PKCS#8 version 1).
 const PKCS8_PREFIX: [u8; 16] = [
@@ -101,7 +100,7 @@ impl Identity {
             .expect("plain strings always serialise");
         make_private_dir(state_dir)?;
         let temporary = path.with_extension(clock.uuid());
-        config::write_private(&temporary, format!("{text}\n").as_bytes())
+        crate::files::write_private(&temporary, format!("{text}\n").as_bytes())
             .map_err(|cause| CliError::file(path, "write the device identity", &cause))?;
         // A link fails when another call was first: then that one's identity is ours too.
         let linked = fs::hard_link(&temporary, path);
@@ -138,7 +137,7 @@ pub fn file(state_dir: &Path) -> PathBuf {
 /// Makes `<state>/identity` (and the state folder) for this user alone, if missing.
 fn make_private_dir(state_dir: &Path) -> CliResult<()> {
     let dir = state_dir.join("identity");
-    config::private_dir(&dir).map_err(|cause| {
+    crate::files::private_dir(&dir).map_err(|cause| {
         CliError::file(&dir, "create", &cause)
             .fix("choose a writable state folder with OPENCLAW_STATE_DIR")
     })

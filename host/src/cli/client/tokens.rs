@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::error::{CliError, CliResult};
-use crate::config;
 
 /// A token and what it is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +61,7 @@ pub fn store(state_dir: &Path, device_id: &str, token: StoredToken) -> CliResult
     file.tokens.insert(token.role.clone(), token);
     let text = serde_json::to_string_pretty(&file).expect("plain strings always serialise");
     let target = path(state_dir);
-    config::write_private(&target, format!("{text}\n").as_bytes())
+    crate::files::write_private(&target, format!("{text}\n").as_bytes())
         .map_err(|cause| CliError::file(&target, "store the device token in", &cause))
 }
 
