@@ -31,6 +31,7 @@ use crate::methods::Parts;
 use crate::methods::presence::SystemEvents;
 use crate::plugins::Plugins;
 use crate::presence::Presence;
+use crate::router;
 use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
 use crate::store::Store;
@@ -255,6 +256,7 @@ struct Running {
     connections: Tasks,
     owners: Tasks,
     runs: Tasks,
+    routing: Tasks,
     timers: Tasks,
     edge: Tasks,
     store: Store,
@@ -355,6 +357,7 @@ fn build(
         identity,
         system_events: SystemEvents::default(),
     });
+    let routing = start_router(&parts);
     steps.done("owners");
     let server = Server::new(parts.clone(), connections.clone());
     let address = bound.address();
@@ -369,10 +372,26 @@ fn build(
         connections,
         owners,
         runs,
+        routing,
         timers,
         edge,
         store,
     })
+}
+
+/// Before the channels: what they bring must not wait.
+fn start_router(parts: &Parts) -> Tasks {
+    let routing = Tasks::new("router");
+    let needs = router::Parts {
+        config: parts.config.clone(),
+        clock: parts.clock,
+        store: parts.store.clone(),
+        channels: parts.channels.clone(),
+        sessions: parts.sessions.clone(),
+        agent: parts.agent.clone(),
+    };
+    router::start(needs, &routing);
+    routing
 }
 
 impl Running {
@@ -384,7 +403,10 @@ impl Running {
             restart_expected_ms: None,
         };
         self.timers.stop(Duration::from_secs(1)).await;
+        // The router hears of it first, so that it doesn't try a run again that is cut now.
+        self.routing.stop_token().cancel();
         self.runs.stop(RUNS_STOP_GRACE).await;
+        self.routing.stop(RUNS_STOP_GRACE).await;
         self.parts.channels.stop(CHANNELS_STOP_GRACE).await;
         self.parts.tasks.stop(Duration::from_secs(1)).await;
         self.parts.hub.publish(Event::new("shutdown", &shutdown));

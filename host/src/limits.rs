@@ -145,8 +145,8 @@ pub const OUTBOX_RETRY_FIRST: Duration = Duration::from_secs(1);
 pub const OUTBOX_RETRY_MOST: Duration = Duration::from_secs(60);
 /// From opening a plugin instance to its word that it serves: a provider may be slow to greet.
 pub const ACCOUNT_START_DEADLINE: Duration = Duration::from_secs(30);
-/// Time a plugin instance has to say goodbye; below the grace of the whole stop.
-pub const ACCOUNT_STOP_GRACE: Duration = Duration::from_secs(2);
+/// Time a plugin instance has to say goodbye; below [`CHANNELS_STOP_GRACE`].
+pub const ACCOUNT_STOP_GRACE: Duration = Duration::from_secs(1);
 /// An instance that served this long is well: the next pause before a restart is short again.
 pub const ACCOUNT_WELL_AFTER: Duration = Duration::from_secs(60);
 /// Between two pings of a plugin instance.

@@ -5,7 +5,7 @@
 //! is certain that the provider did not take it; a try without an answer ends as `unknown`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -50,8 +50,11 @@ pub(super) struct Job {
 pub(super) struct Post {
     room: Arc<Semaphore>,
     jobs: mpsc::Sender<Job>,
-    waiters: Mutex<HashMap<OutboxId, Vec<oneshot::Sender<State>>>>,
+    /// `None` once the delivery has ended.
+    waiters: Mutex<Option<Waiters>>,
 }
+
+type Waiters = HashMap<OutboxId, Vec<oneshot::Sender<State>>>;
 
 impl Post {
     /// A counter and the queue its delivery reads.
@@ -63,7 +66,7 @@ impl Post {
             Post {
                 room,
                 jobs,
-                waiters: Mutex::new(HashMap::new()),
+                waiters: Mutex::new(Some(HashMap::new())),
             },
             queue,
         )
@@ -97,20 +100,38 @@ impl Post {
         }
     }
 
-    /// Told once the entry has ended. Ask before reading its state from the store.
+    /// Told once the entry has ended, or nothing when the delivery ends first. Ask before reading
+    /// its state from the store.
     pub(super) fn wait(&self, id: OutboxId) -> oneshot::Receiver<State> {
         let (tell, told) = oneshot::channel();
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        waiters.entry(id).or_default().push(tell);
+        if let Some(waiters) = self.waiters().as_mut() {
+            waiters.entry(id).or_default().push(tell);
+        }
         told
     }
 
+    fn waiters(&self) -> MutexGuard<'_, Option<Waiters>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn settle(&self, id: OutboxId, end: &State) {
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        for waiter in waiters.remove(&id).unwrap_or_default() {
+        let waiting = self
+            .waiters()
+            .as_mut()
+            .and_then(|waiters| waiters.remove(&id));
+        for waiter in waiting.unwrap_or_default() {
             // Whoever waited may have left.
             waiter.send(end.clone()).ok();
         }
+    }
+}
+
+/// Tells those who still wait that nothing more will come, however the delivery ended.
+struct LastWord(Arc<Post>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.waiters().take();
     }
 }
 
@@ -144,6 +165,7 @@ impl<O: Outlet, L: Listener> Delivery<O, L> {
     /// Runs until drained: after `draining` is cancelled, once nothing is in flight.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>) {
         let this = &self;
+        let _last_word = LastWord(self.post.clone());
         let mut lanes = Lanes::new(SENDS_IN_FLIGHT_MAX);
         let mut running = FuturesUnordered::new();
         loop {

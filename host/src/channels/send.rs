@@ -71,6 +71,9 @@ pub enum SendError {
     Failed(String),
     /// Nobody knows whether the provider took it.
     Unknown(String),
+    /// The gateway stopped before the message met its end: it is sent after the next start, or
+    /// unknown then.
+    Stopping,
     /// The disk failed.
     Store(StoreError),
 }
@@ -103,8 +106,16 @@ impl std::fmt::Display for SendError {
                     "delivery unknown, the message was not sent again: {text}"
                 )
             }
+            Self::Stopping => f.write_str("the gateway is stopping: ask again with the same key"),
             Self::Store(_) => f.write_str("the gateway could not store the message"),
         }
+    }
+}
+
+impl SendError {
+    /// True when the message has met its end: asking again with the same key changes nothing.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::Failed(_) | Self::Unknown(_))
     }
 }
 
@@ -214,8 +225,6 @@ fn finished(account: &Account, end: Option<State>) -> Result<Delivered, SendErro
             invalid: false,
         }) => Err(SendError::Failed(message)),
         Some(State::Unknown { message }) => Err(SendError::Unknown(message)),
-        Some(State::Prepared | State::Sending) | None => {
-            Err(SendError::Unknown("the gateway is stopping".to_owned()))
-        }
+        Some(State::Prepared | State::Sending) | None => Err(SendError::Stopping),
     }
 }

@@ -5,9 +5,11 @@
 //! inside its task and are dropped when the client leaves; work that has to be finished belongs
 //! to an owner or to `parts.tasks`.
 
+pub mod channels;
 pub mod devices;
 pub mod health;
 pub mod presence;
+pub mod send;
 pub mod system;
 
 use std::collections::HashMap;
@@ -245,6 +247,8 @@ fn table() -> &'static HashMap<&'static str, Method> {
 /// One line for each built method.
 static HANDLERS: &[(&str, Handler)] = &[
     ("health", |c| Box::pin(health::health(c))),
+    ("channels.status", |c| Box::pin(channels::status(c))),
+    ("send", |c| Box::pin(send::send(c))),
     ("system-presence", |c| Box::pin(presence::list(c))),
     ("system-event", |c| Box::pin(presence::system_event(c))),
     ("last-heartbeat", |c| Box::pin(system::last_heartbeat(c))),
