@@ -339,12 +339,20 @@ fn build(
     };
     let health = HealthBoard::start(sources, &timers);
     timers::tick::start(hub.clone(), clock, dedupe.clone(), &timers);
+    let heartbeats = Heartbeats::new(hub.clone());
+    timers::heartbeat::start(
+        heartbeats.clone(),
+        agent.clone(),
+        handle.clone(),
+        clock,
+        &timers,
+    );
     let parts = Arc::new(Parts {
         config: handle,
         clock,
         started_ms: clock.now_ms(),
         store: store.clone(),
-        heartbeats: Heartbeats::new(hub.clone()),
+        heartbeats,
         hub,
         tasks: owners.child("work"),
         dedupe,

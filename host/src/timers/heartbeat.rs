@@ -1,12 +1,22 @@
 //! The agent's regular look-around, and the last one's outcome.
+//!
+//! Every interval the default agent is asked in its main session whether anything needs attention,
+//! but only if its workspace has a `HEARTBEAT.md` with something in it: an empty list costs no
+//! model run. The outcome is the `heartbeat` event and what `last-heartbeat` answers.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gateway_schemas::system::Heartbeat;
+use gateway_schemas::system::{Heartbeat, HeartbeatIndicator, HeartbeatStatus};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::config::Config;
+use crate::agent::{Agent, Ending, Origin, RunOutcome, Turn};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigHandle};
 use crate::hub::{Event, Hub};
+use crate::sessions::SessionKey;
+use crate::shutdown::Tasks;
 
 /// What the agent is asked when the configuration says nothing else.
 const DEFAULT_PROMPT: &str = "Read HEARTBEAT.md if it is in the workspace and do what it says. \
@@ -46,6 +56,105 @@ impl Heartbeats {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(heartbeat);
         self.hub.publish(event);
     }
+}
+
+/// Looks around every interval until `tasks` stop; not at all when heartbeats are off.
+pub fn start(
+    heartbeats: Heartbeats,
+    agent: Agent,
+    config: ConfigHandle,
+    clock: Clock,
+    tasks: &Tasks,
+) {
+    let Some(every) = interval(&config.current()) else {
+        return;
+    };
+    let stop = tasks.stop_token().clone();
+    tasks.spawn("heartbeat", async move {
+        let mut beats = interval_at(Instant::now() + every, every);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let look_around = async {
+            loop {
+                beats.tick().await;
+                heartbeats.note(look_around(&agent, &config.current(), &clock).await);
+            }
+        };
+        stop.run_until_cancelled(look_around).await;
+    });
+}
+
+async fn look_around(agent: &Agent, config: &Config, clock: &Clock) -> Heartbeat {
+    let heartbeat = |status, reason: &str| Heartbeat {
+        ts: clock.now_ms(),
+        status,
+        to: None,
+        account_id: None,
+        preview: None,
+        duration_ms: None,
+        has_media: None,
+        reason: Some(reason.to_owned()),
+        channel: None,
+        silent: None,
+        indicator_type: None,
+    };
+    // Nothing to do is the usual case, and a missing file is no error.
+    let list = std::fs::read_to_string(workspace(config).join("HEARTBEAT.md")).unwrap_or_default();
+    if !has_content(&list) {
+        return heartbeat(HeartbeatStatus::Skipped, "empty-heartbeat-file");
+    }
+    let started = Instant::now();
+    let turn = Turn {
+        run_id: clock.uuid(),
+        key: SessionKey::main_of(config.agents.default_id(), config),
+        text: prompt(config).to_owned(),
+        images: Vec::new(),
+        origin: Origin::Heartbeat,
+        timeout: None,
+        extra_system: None,
+    };
+    let outcome = match agent.submit(turn) {
+        Ok(run) => run.done().await,
+        Err(e) => return heartbeat(HeartbeatStatus::Skipped, &e.to_string()),
+    };
+    let (status, indicator) = judge(&outcome);
+    let reason = match status {
+        HeartbeatStatus::Failed => outcome.error.as_deref().unwrap_or("the run failed"),
+        HeartbeatStatus::Skipped => "target-none",
+        _ => "interval",
+    };
+    Heartbeat {
+        preview: (!outcome.text.is_empty()).then(|| outcome.text.chars().take(200).collect()),
+        duration_ms: u64::try_from(started.elapsed().as_millis()).ok(),
+        silent: matches!(status, HeartbeatStatus::OkToken | HeartbeatStatus::OkEmpty)
+            .then_some(true),
+        indicator_type: Some(indicator),
+        ..heartbeat(status, reason)
+    }
+}
+
+/// Alerts are shown to clients by the event; delivery to a chat comes with `target`.
+fn judge(outcome: &RunOutcome) -> (HeartbeatStatus, HeartbeatIndicator) {
+    match outcome.ending {
+        Ending::Answered if outcome.text.is_empty() => {
+            (HeartbeatStatus::OkToken, HeartbeatIndicator::Ok)
+        }
+        Ending::Answered => (HeartbeatStatus::Skipped, HeartbeatIndicator::Alert),
+        _ => (HeartbeatStatus::Failed, HeartbeatIndicator::Error),
+    }
+}
+
+fn workspace(config: &Config) -> PathBuf {
+    let named = config.agents.defaults.workspace.as_ref().map(PathBuf::from);
+    named.unwrap_or_else(|| config.paths.state_dir.join("workspace"))
+}
+
+/// Something beside headings and empty check boxes.
+fn has_content(list: &str) -> bool {
+    let line_counts = |line: &str| {
+        let rest = line.trim().trim_start_matches(['-', '*']).trim();
+        !rest.is_empty() && !rest.starts_with('#') && rest != "[ ]"
+    };
+    list.lines().any(line_counts)
 }
 
 /// The configured interval; `None` when heartbeats are off.
@@ -118,6 +227,12 @@ pub fn ack_max_chars(config: &Config) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_list_is_no_work() {
+        assert!(!has_content("# Heartbeat\n\n- [ ]\n"));
+        assert!(has_content("# Heartbeat\n- water the plants\n"));
+    }
 
     #[test]
     fn intervals_are_read_and_spelt() {
