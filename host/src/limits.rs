@@ -63,6 +63,8 @@ pub const DEVICES_MAX: usize = 4_096;
 pub const CONNECT_LIST_ITEMS_MAX: usize = 256;
 /// System events waiting for the main session.
 pub const SYSTEM_EVENTS_MAX: usize = 20;
+/// Addresses whose failed authentication is remembered.
+pub const RATE_LIMIT_ADDRESSES_MAX: usize = 10_000;
 /// Longest text of one system event, characters.
 pub const SYSTEM_EVENT_TEXT_CHARS_MAX: usize = 4_096;
 

@@ -1,9 +1,10 @@
-//! Authentication as pure functions: bytes and values in, a verdict out. No clock, no store.
+//! Authentication: bytes and values in, a verdict out. No clock, no store; only [`rate`] remembers.
 //!
 //! The order in which the handshake asks them is the wire's and lives in `connection::handshake`.
 
 pub mod local;
 pub mod origin;
+pub mod rate;
 pub mod scopes;
 pub mod secret;
 pub mod signature;

@@ -31,6 +31,11 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Whether something wrong was sent, as opposed to nothing.
+    pub fn is_mismatch(self) -> bool {
+        matches!(self, Self::TokenMismatch | Self::PasswordMismatch)
+    }
+
     /// The wire's name of the reason.
     pub fn reason(self) -> &'static str {
         match self {

@@ -111,9 +111,36 @@ pub struct AuthConfig {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
+    /// Lock out programs that fail too often; absent: only web pages are.
+    pub rate_limit: Option<RateLimitConfig>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// `gateway.auth.rateLimit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RateLimitConfig {
+    /// Failures in one window that lock an address out.
+    pub max_attempts: u32,
+    /// The window, ms.
+    pub window_ms: u64,
+    /// How long the lock holds, ms.
+    pub lockout_ms: u64,
+    /// Whether programs on this host are left alone.
+    pub exempt_loopback: bool,
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> Self {
+        RateLimitConfig {
+            max_attempts: 10,
+            window_ms: 60_000,
+            lockout_ms: 300_000,
+            exempt_loopback: true,
+        }
+    }
 }
 
 /// `gateway.auth.mode`.

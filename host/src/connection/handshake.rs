@@ -10,21 +10,16 @@ use gateway_schemas::connect::{ConnectDevice, ConnectParams};
 use gateway_schemas::frame::{self, FrameError};
 use gateway_schemas::validate;
 
+use super::door::{Door, store_failed};
 use super::link::{Frame, Incoming, Link};
-use super::refusal::{DeviceProof, Hint, Refusal, Refusals, SentAuth};
-use super::{Arrival, hello};
-use crate::auth::secret::{self, Credentials};
+use super::refusal::{DeviceProof, Hint, Refusal, Refusals};
+use super::{Arrival, PROTOCOL, hello};
 use crate::auth::signature::{PublicKey, Signed};
-use crate::auth::{local, origin};
-use crate::config::{AuthMode, Config};
-use crate::devices::{Admission, DevicesError, Grant, Visitor};
-use crate::hub::{Caller, Client, ClientInfo};
+use crate::config::AuthMode;
+use crate::devices::{Admission, Grant};
+use crate::hub::Client;
 use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, SIGNATURE_SKEW_MS};
 use crate::methods::Parts;
-use crate::store::devices::About;
-
-/// The protocol that operators and nodes are answered.
-const PROTOCOL: u32 = 3;
 
 /// A client that said hello and was answered.
 pub(super) struct Admitted {
@@ -53,7 +48,7 @@ pub(super) async fn handshake(
     };
     let mut door = Door::new(&params, role, arrival, &config);
     door.check_origin(&refusals)?;
-    let shared = secret::check(&config.gateway.auth, door.credentials());
+    let shared = door.check_secret(parts.clock.now_ms());
     let Some(device) = params
         .device
         .as_ref()
@@ -65,8 +60,8 @@ pub(super) async fn handshake(
     let public_key = prove_device(device, &params, nonce, parts.clock.now_ms())
         .map_err(|wrong| refusals.device(wrong))?;
     let secret_shown = shared.is_ok() && config.gateway.auth.mode != Some(AuthMode::None);
-    if let Err(refused) = shared {
-        door.device_token(device, refused, parts, &refusals).await?;
+    if let Err(shut) = shared {
+        door.device_token(device, shut, parts, &refusals).await?;
     }
     let exempt = door.needs_no_pairing(secret_shown);
     let visitor = door.visitor(device, public_key);
@@ -82,11 +77,6 @@ pub(super) async fn handshake(
         Err(e) => return Err(store_failed(&refusals, &e)),
     };
     welcome(link, &id, door, grant, parts).await
-}
-
-fn store_failed(refusals: &Refusals<'_>, error: &DevicesError) -> Refusal {
-    tracing::error!(error = %error, "no verdict on a device");
-    refusals.unavailable("Error: the device store failed")
 }
 
 async fn first_frame(link: &mut Link) -> Result<Frame, Refusal> {
@@ -163,233 +153,6 @@ fn prove_device(
         return Err(DeviceProof::Signature);
     }
     key.normalised().ok_or(DeviceProof::PublicKey)
-}
-
-/// A visitor while the checks go on.
-struct Door<'a> {
-    params: &'a ConnectParams,
-    role: Role,
-    scopes: Vec<String>,
-    arrival: &'a Arrival,
-    config: &'a Config,
-    is_local: bool,
-    has_origin: bool,
-    platform: Option<String>,
-    device_family: Option<String>,
-}
-
-impl<'a> Door<'a> {
-    fn new(
-        params: &'a ConnectParams,
-        role: Role,
-        arrival: &'a Arrival,
-        config: &'a Config,
-    ) -> Self {
-        Door {
-            params,
-            role,
-            scopes: params.scopes.clone().unwrap_or_default(),
-            is_local: arrival.origin.is_local(&arrival.proxies),
-            has_origin: arrival
-                .origin
-                .origin
-                .as_ref()
-                .is_some_and(|o| !o.trim().is_empty()),
-            platform: Some(params.client.platform.clone()),
-            device_family: params.client.device_family.clone(),
-            arrival,
-            config,
-        }
-    }
-
-    fn is_control_ui(&self) -> bool {
-        self.params.client.id == "openclaw-control-ui"
-    }
-
-    fn is_webchat(&self) -> bool {
-        self.params.client.mode == "webchat" || self.params.client.id == "webchat-ui"
-    }
-
-    fn credentials(&self) -> Credentials<'a> {
-        let auth = self.params.auth.as_ref();
-        Credentials {
-            token: auth.and_then(|a| a.token.as_deref()),
-            password: auth.and_then(|a| a.password.as_deref()),
-        }
-    }
-
-    fn check_origin(&self, refusals: &Refusals<'_>) -> Result<(), Refusal> {
-        if !(self.has_origin || self.is_control_ui() || self.is_webchat()) {
-            return Ok(());
-        }
-        let local::Origin { origin, host, .. } = &self.arrival.origin;
-        let ui = &self.config.gateway.control_ui;
-        origin::check(origin.as_deref(), host.as_deref(), self.is_local, ui)
-            .map_err(|refused| refusals.origin(refused))
-    }
-
-    fn device_is_ignored(&self, config: &Config) -> bool {
-        self.is_control_ui()
-            && self.role == Role::Operator
-            && config.gateway.control_ui.dangerously_disable_device_auth
-    }
-
-    /// Who may come without a device, and with which scopes.
-    fn without_device(
-        &mut self,
-        config: &Config,
-        shared: Result<(), secret::Refused>,
-        refusals: &Refusals<'_>,
-    ) -> Result<(), Refusal> {
-        let ui = &config.gateway.control_ui;
-        if self.is_control_ui() {
-            let trusted =
-                self.device_is_ignored(config) || (ui.allow_insecure_auth && self.is_local);
-            if !trusted {
-                return Err(refusals.control_ui_device());
-            }
-        } else {
-            self.scopes.clear();
-        }
-        let sent = self.sent_auth();
-        let secret_needed = config.gateway.auth.mode != Some(AuthMode::None);
-        match shared {
-            Ok(()) if self.is_control_ui() => Ok(()),
-            Ok(()) if self.role == Role::Operator && secret_needed => Ok(()),
-            Err(refused) if self.is_control_ui() || self.sent_secret() => {
-                Err(refusals.secret(refused, sent))
-            }
-            _ => Err(refusals.device_required()),
-        }
-    }
-
-    fn sent_secret(&self) -> bool {
-        let filled = |s: Option<&str>| s.is_some_and(|s| !s.trim().is_empty());
-        let sent = self.credentials();
-        filled(sent.token) || filled(sent.password)
-    }
-
-    fn sent_auth(&self) -> SentAuth {
-        let auth = self.params.auth.as_ref();
-        let filled = |s: Option<&String>| s.is_some_and(|s| !s.trim().is_empty());
-        SentAuth {
-            device: self.params.device.is_some(),
-            token: filled(auth.and_then(|a| a.token.as_ref())),
-            device_token: filled(auth.and_then(|a| a.device_token.as_ref())),
-        }
-    }
-
-    /// The shared secret failed: a device token may stand in for it.
-    async fn device_token(
-        &self,
-        device: &ConnectDevice,
-        refused: secret::Refused,
-        parts: &Parts,
-        refusals: &Refusals<'_>,
-    ) -> Result<(), Refusal> {
-        let auth = self.params.auth.as_ref();
-        let sent = self.sent_auth();
-        let own = auth
-            .and_then(|a| a.device_token.as_deref())
-            .filter(|t| !t.trim().is_empty());
-        let candidate = own.or_else(|| auth.and_then(|a| a.token.as_deref()));
-        if let Some(candidate) = candidate.map(str::trim).filter(|t| !t.is_empty()) {
-            let role = self.role_name();
-            match parts
-                .devices
-                .check_token(&device.id, role, &self.scopes, candidate)
-                .await
-            {
-                Ok(true) => return Ok(()),
-                Ok(false) if sent.device_token => return Err(refusals.device_token()),
-                Ok(false) => {}
-                Err(e) => return Err(store_failed(refusals, &e)),
-            }
-        }
-        let bootstrap = auth.and_then(|a| a.bootstrap_token.as_deref());
-        if bootstrap.is_some_and(|t| !t.trim().is_empty()) {
-            return Err(refusals.bootstrap_token());
-        }
-        Err(refusals.secret(refused, sent))
-    }
-
-    fn role_name(&self) -> &'static str {
-        if self.role == Role::Node {
-            "node"
-        } else {
-            "operator"
-        }
-    }
-
-    /// The gateway's own helpers on this host prove themselves by the shared secret alone.
-    fn needs_no_pairing(&self, secret_shown: bool) -> bool {
-        self.params.client.id == "gateway-client"
-            && self.params.client.mode == "backend"
-            && self.is_local
-            && !self.has_origin
-            && secret_shown
-    }
-
-    fn remote_ip(&self) -> Option<String> {
-        let origin = &self.arrival.origin;
-        let proxies = &self.arrival.proxies;
-        if self.is_local || origin.has_untrusted_headers(proxies) {
-            return None;
-        }
-        origin
-            .client_address(proxies)
-            .filter(|a| !a.is_loopback())
-            .map(|a| a.to_string())
-    }
-
-    fn visitor(&self, device: &ConnectDevice, public_key: String) -> Visitor {
-        let client = &self.params.client;
-        let own_page = self.is_control_ui() || self.is_webchat();
-        Visitor {
-            device_id: device.id.clone(),
-            public_key,
-            about: About {
-                display_name: client.display_name.clone(),
-                platform: Some(client.platform.clone()),
-                device_family: client.device_family.clone(),
-                client_id: Some(client.id.clone()),
-                client_mode: Some(client.mode.clone()),
-                remote_ip: self.remote_ip(),
-            },
-            role: self.role_name().to_owned(),
-            scopes: self.scopes.clone(),
-            silent: self.is_local && (!self.has_origin || own_page),
-        }
-    }
-
-    fn caller(self, parts: &Parts) -> Caller {
-        let client = &self.params.client;
-        let device = self
-            .params
-            .device
-            .as_ref()
-            .filter(|_| !self.device_is_ignored(self.config));
-        Caller {
-            conn: parts.hub.next_id(),
-            conn_uuid: parts.clock.uuid(),
-            role: self.role,
-            device_id: device.map(|d| d.id.clone()),
-            client: ClientInfo {
-                id: client.id.clone(),
-                mode: client.mode.clone(),
-                version: client.version.clone(),
-                platform: self.platform.unwrap_or_default(),
-                display_name: client.display_name.clone(),
-                device_family: self.device_family,
-                model_identifier: client.model_identifier.clone(),
-                instance_id: client.instance_id.clone(),
-            },
-            caps: self.params.caps.clone().unwrap_or_default(),
-            protocol: PROTOCOL,
-            is_local: self.is_local,
-            scopes: self.scopes,
-        }
-    }
 }
 
 /// Registered first, snapshot second, hello-ok third: an event may be seen twice by its version,

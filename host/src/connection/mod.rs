@@ -4,6 +4,7 @@
 //! is; [`run`] then reads requests, writes answers and events, and ends in one place, which
 //! always unregisters.
 
+mod door;
 mod handshake;
 mod hello;
 mod link;
@@ -21,6 +22,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub use meter::Meter;
 
 use crate::auth::local::{Origin, TrustedProxies};
+use crate::auth::rate::Limiter;
 use crate::hub::Closing;
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::methods::Parts;
@@ -36,6 +38,17 @@ pub struct Arrival {
     pub place: OwnedSemaphorePermit,
     /// Whose forwarding headers are believed.
     pub proxies: Arc<TrustedProxies>,
+    /// Who failed too often.
+    pub limiters: Arc<Limiters>,
+}
+
+/// The limiters of failed authentication, shared by all connections.
+#[derive(Debug)]
+pub struct Limiters {
+    /// Programs; only when the configuration asks for it.
+    pub programs: Option<Limiter>,
+    /// Web pages.
+    pub pages: Limiter,
 }
 
 /// Serves the socket until it is closed from either side.
@@ -68,6 +81,9 @@ pub async fn serve(socket: WebSocket, arrival: Arrival, parts: Arc<Parts>) {
     parts.presence.disconnected(&client.caller);
     tracing::debug!(conn = client.caller.conn.0, "connection ended");
 }
+
+/// The protocol that operators and nodes are answered.
+const PROTOCOL: u32 = 3;
 
 /// How long a client may take to answer our close frame.
 const CLOSE_WAIT: Duration = crate::limits::SOCKET_CLOSE_TIMEOUT;

@@ -170,6 +170,15 @@ impl Refusals<'_> {
         )
     }
 
+    pub(super) fn rate_limited(&self) -> Refusal {
+        self.unauthorized(
+            "unauthorized: too many failed authentication attempts (retry later)",
+            "AUTH_RATE_LIMITED",
+            "rate_limited",
+            "wait_then_retry",
+        )
+    }
+
     pub(super) fn device_token(&self) -> Refusal {
         self.unauthorized(
             "unauthorized: device token mismatch (rotate/reissue device token)",

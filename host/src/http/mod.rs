@@ -19,7 +19,8 @@ pub use listener::{BindError, Bound, bind};
 pub use lock::{LockError, StateLock};
 
 use crate::auth::local::TrustedProxies;
-use crate::connection::Meter;
+use crate::auth::rate::Limiter;
+use crate::connection::{Limiters, Meter};
 use crate::limits::HANDSHAKES_MAX;
 use crate::methods::Parts;
 use crate::shutdown::Tasks;
@@ -30,6 +31,7 @@ pub struct Server {
     connections: Tasks,
     handshakes: Arc<Semaphore>,
     proxies: Arc<TrustedProxies>,
+    limiters: Arc<Limiters>,
     ready: AtomicBool,
 }
 
@@ -49,6 +51,10 @@ impl Server {
             connections,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             proxies: Arc::new(proxies),
+            limiters: Arc::new(Limiters {
+                programs: gateway.auth.rate_limit.map(Limiter::new),
+                pages: Limiter::for_browsers(),
+            }),
             ready: AtomicBool::new(false),
             parts,
         })

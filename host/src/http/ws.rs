@@ -37,6 +37,7 @@ pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) 
         meter: peer.meter,
         place,
         proxies: server.proxies.clone(),
+        limiters: server.limiters.clone(),
     };
     let (parts, connections) = (server.parts.clone(), server.connections.clone());
     upgrade

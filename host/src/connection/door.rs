@@ -1,0 +1,315 @@
+//! A visitor between its first frame and the verdict: what it claims, what follows from that.
+//!
+//! Made by the handshake, which decides the order in which it is asked.
+
+use std::net::IpAddr;
+
+use gateway_schemas::catalogue::Role;
+use gateway_schemas::connect::{ConnectDevice, ConnectParams};
+
+use super::refusal::{Refusal, Refusals, SentAuth};
+use super::{Arrival, PROTOCOL};
+use crate::auth::rate::{Bucket, Limiter};
+use crate::auth::secret::{self, Credentials};
+use crate::auth::{local, origin};
+use crate::config::{AuthMode, Config};
+use crate::devices::{DevicesError, Visitor};
+use crate::hub::{Caller, ClientInfo};
+use crate::methods::Parts;
+use crate::store::devices::About;
+
+/// Why the shared secret didn't open the door.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shut {
+    /// Too many failures from this address.
+    Locked,
+    /// Missing or wrong.
+    Refused(secret::Refused),
+}
+
+impl Shut {
+    fn refusal(self, refusals: &Refusals<'_>, sent: SentAuth) -> Refusal {
+        match self {
+            Shut::Locked => refusals.rate_limited(),
+            Shut::Refused(refused) => refusals.secret(refused, sent),
+        }
+    }
+}
+
+/// The devices task gave no verdict.
+pub(super) fn store_failed(refusals: &Refusals<'_>, error: &DevicesError) -> Refusal {
+    tracing::error!(error = %error, "no verdict on a device");
+    refusals.unavailable("Error: the device store failed")
+}
+
+/// A visitor while the checks go on.
+pub(super) struct Door<'a> {
+    params: &'a ConnectParams,
+    role: Role,
+    scopes: Vec<String>,
+    pub(super) arrival: &'a Arrival,
+    pub(super) config: &'a Config,
+    is_local: bool,
+    has_origin: bool,
+    /// As approved once the device is known, as claimed before.
+    pub(super) platform: Option<String>,
+    /// The same for the kind of device.
+    pub(super) device_family: Option<String>,
+}
+
+impl<'a> Door<'a> {
+    pub(super) fn new(
+        params: &'a ConnectParams,
+        role: Role,
+        arrival: &'a Arrival,
+        config: &'a Config,
+    ) -> Self {
+        Door {
+            params,
+            role,
+            scopes: params.scopes.clone().unwrap_or_default(),
+            is_local: arrival.origin.is_local(&arrival.proxies),
+            has_origin: arrival
+                .origin
+                .origin
+                .as_ref()
+                .is_some_and(|o| !o.trim().is_empty()),
+            platform: Some(params.client.platform.clone()),
+            device_family: params.client.device_family.clone(),
+            arrival,
+            config,
+        }
+    }
+
+    fn is_control_ui(&self) -> bool {
+        self.params.client.id == "openclaw-control-ui"
+    }
+
+    fn is_webchat(&self) -> bool {
+        self.params.client.mode == "webchat" || self.params.client.id == "webchat-ui"
+    }
+
+    fn credentials(&self) -> Credentials<'a> {
+        let auth = self.params.auth.as_ref();
+        Credentials {
+            token: auth.and_then(|a| a.token.as_deref()),
+            password: auth.and_then(|a| a.password.as_deref()),
+        }
+    }
+
+    fn limiter(&self) -> Option<&Limiter> {
+        let limiters = &self.arrival.limiters;
+        if self.has_origin {
+            Some(&limiters.pages)
+        } else {
+            limiters.programs.as_ref()
+        }
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.arrival.origin.client_address(&self.arrival.proxies)
+    }
+
+    /// The shared secret, as far as the address may still try. A wrong one isn't counted while it
+    /// may be the device's own token.
+    pub(super) fn check_secret(&self, now_ms: u64) -> Result<(), Shut> {
+        let auth = &self.config.gateway.auth;
+        let limiter = self.limiter().filter(|_| auth.mode != Some(AuthMode::None));
+        if limiter.is_some_and(|l| l.is_locked(Bucket::SharedSecret, self.address(), now_ms)) {
+            return Err(Shut::Locked);
+        }
+        let checked = secret::check(auth, self.credentials());
+        let Some(limiter) = limiter else {
+            return checked.map_err(Shut::Refused);
+        };
+        match checked {
+            Ok(()) => limiter.succeeded(Bucket::SharedSecret, self.address()),
+            Err(refused) if refused.is_mismatch() && self.params.device.is_none() => {
+                limiter.failed(Bucket::SharedSecret, self.address(), now_ms);
+            }
+            Err(_) => {}
+        }
+        checked.map_err(Shut::Refused)
+    }
+
+    pub(super) fn check_origin(&self, refusals: &Refusals<'_>) -> Result<(), Refusal> {
+        if !(self.has_origin || self.is_control_ui() || self.is_webchat()) {
+            return Ok(());
+        }
+        let local::Origin { origin, host, .. } = &self.arrival.origin;
+        let ui = &self.config.gateway.control_ui;
+        origin::check(origin.as_deref(), host.as_deref(), self.is_local, ui)
+            .map_err(|refused| refusals.origin(refused))
+    }
+
+    pub(super) fn device_is_ignored(&self, config: &Config) -> bool {
+        self.is_control_ui()
+            && self.role == Role::Operator
+            && config.gateway.control_ui.dangerously_disable_device_auth
+    }
+
+    /// Who may come without a device, and with which scopes.
+    pub(super) fn without_device(
+        &mut self,
+        config: &Config,
+        shared: Result<(), Shut>,
+        refusals: &Refusals<'_>,
+    ) -> Result<(), Refusal> {
+        let ui = &config.gateway.control_ui;
+        if self.is_control_ui() {
+            let trusted =
+                self.device_is_ignored(config) || (ui.allow_insecure_auth && self.is_local);
+            if !trusted {
+                return Err(refusals.control_ui_device());
+            }
+        } else {
+            self.scopes.clear();
+        }
+        let sent = self.sent_auth();
+        let secret_needed = config.gateway.auth.mode != Some(AuthMode::None);
+        match shared {
+            Ok(()) if self.is_control_ui() => Ok(()),
+            Ok(()) if self.role == Role::Operator && secret_needed => Ok(()),
+            Err(shut) if self.is_control_ui() || self.sent_secret() => {
+                Err(shut.refusal(refusals, sent))
+            }
+            _ => Err(refusals.device_required()),
+        }
+    }
+
+    fn sent_secret(&self) -> bool {
+        let filled = |s: Option<&str>| s.is_some_and(|s| !s.trim().is_empty());
+        let sent = self.credentials();
+        filled(sent.token) || filled(sent.password)
+    }
+
+    fn sent_auth(&self) -> SentAuth {
+        let auth = self.params.auth.as_ref();
+        let filled = |s: Option<&String>| s.is_some_and(|s| !s.trim().is_empty());
+        SentAuth {
+            device: self.params.device.is_some(),
+            token: filled(auth.and_then(|a| a.token.as_ref())),
+            device_token: filled(auth.and_then(|a| a.device_token.as_ref())),
+        }
+    }
+
+    /// The shared secret failed: a device token may stand in for it.
+    pub(super) async fn device_token(
+        &self,
+        device: &ConnectDevice,
+        shut: Shut,
+        parts: &Parts,
+        refusals: &Refusals<'_>,
+    ) -> Result<(), Refusal> {
+        let auth = self.params.auth.as_ref();
+        let sent = self.sent_auth();
+        let own = auth
+            .and_then(|a| a.device_token.as_deref())
+            .filter(|t| !t.trim().is_empty());
+        let candidate = own.or_else(|| auth.and_then(|a| a.token.as_deref()));
+        if let Some(candidate) = candidate.map(str::trim).filter(|t| !t.is_empty()) {
+            let (limiter, address, now) = (self.limiter(), self.address(), parts.clock.now_ms());
+            if limiter.is_some_and(|l| l.is_locked(Bucket::DeviceToken, address, now)) {
+                return Err(refusals.rate_limited());
+            }
+            let role = self.role_name();
+            let known = parts
+                .devices
+                .check_token(&device.id, role, &self.scopes, candidate)
+                .await;
+            match known.map_err(|e| store_failed(refusals, &e))? {
+                true => {
+                    limiter.inspect(|l| l.succeeded(Bucket::DeviceToken, address));
+                    return Ok(());
+                }
+                false => limiter.inspect(|l| l.failed(Bucket::DeviceToken, address, now)),
+            };
+            if sent.device_token {
+                return Err(refusals.device_token());
+            }
+        }
+        let bootstrap = auth.and_then(|a| a.bootstrap_token.as_deref());
+        if bootstrap.is_some_and(|t| !t.trim().is_empty()) {
+            return Err(refusals.bootstrap_token());
+        }
+        Err(shut.refusal(refusals, sent))
+    }
+
+    fn role_name(&self) -> &'static str {
+        if self.role == Role::Node {
+            "node"
+        } else {
+            "operator"
+        }
+    }
+
+    /// The gateway's own helpers on this host prove themselves by the shared secret alone.
+    pub(super) fn needs_no_pairing(&self, secret_shown: bool) -> bool {
+        self.params.client.id == "gateway-client"
+            && self.params.client.mode == "backend"
+            && self.is_local
+            && !self.has_origin
+            && secret_shown
+    }
+
+    pub(super) fn remote_ip(&self) -> Option<String> {
+        let origin = &self.arrival.origin;
+        let proxies = &self.arrival.proxies;
+        if self.is_local || origin.has_untrusted_headers(proxies) {
+            return None;
+        }
+        origin
+            .client_address(proxies)
+            .filter(|a| !a.is_loopback())
+            .map(|a| a.to_string())
+    }
+
+    pub(super) fn visitor(&self, device: &ConnectDevice, public_key: String) -> Visitor {
+        let client = &self.params.client;
+        let own_page = self.is_control_ui() || self.is_webchat();
+        Visitor {
+            device_id: device.id.clone(),
+            public_key,
+            about: About {
+                display_name: client.display_name.clone(),
+                platform: Some(client.platform.clone()),
+                device_family: client.device_family.clone(),
+                client_id: Some(client.id.clone()),
+                client_mode: Some(client.mode.clone()),
+                remote_ip: self.remote_ip(),
+            },
+            role: self.role_name().to_owned(),
+            scopes: self.scopes.clone(),
+            silent: self.is_local && (!self.has_origin || own_page),
+        }
+    }
+
+    pub(super) fn caller(self, parts: &Parts) -> Caller {
+        let client = &self.params.client;
+        let device = self
+            .params
+            .device
+            .as_ref()
+            .filter(|_| !self.device_is_ignored(self.config));
+        Caller {
+            conn: parts.hub.next_id(),
+            conn_uuid: parts.clock.uuid(),
+            role: self.role,
+            device_id: device.map(|d| d.id.clone()),
+            client: ClientInfo {
+                id: client.id.clone(),
+                mode: client.mode.clone(),
+                version: client.version.clone(),
+                platform: self.platform.unwrap_or_default(),
+                display_name: client.display_name.clone(),
+                device_family: self.device_family,
+                model_identifier: client.model_identifier.clone(),
+                instance_id: client.instance_id.clone(),
+            },
+            caps: self.params.caps.clone().unwrap_or_default(),
+            protocol: PROTOCOL,
+            is_local: self.is_local,
+            scopes: self.scopes,
+        }
+    }
+}
