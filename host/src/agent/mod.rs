@@ -6,12 +6,14 @@
 //! Promises: runs of one session never overlap; each run has exactly one [`RunOutcome`]; a run
 //! goes on when the client that started it leaves.
 
+pub mod attachments;
 pub mod envelope;
 pub mod events;
 pub mod model;
 pub mod outcome;
 mod prompt;
 mod queue;
+mod reset_words;
 mod results;
 mod run;
 pub mod runner;

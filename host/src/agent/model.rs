@@ -114,6 +114,11 @@ pub fn named(config: &Config, text: &str) -> ModelName {
     }
 }
 
+/// True for a model of the embedded echo runner.
+pub fn is_embedded(config: &Config, name: &ModelName) -> bool {
+    name.provider == echo::PROVIDER && !config.models.providers.contains_key(echo::PROVIDER)
+}
+
 /// True when `agents.defaults.models` lists models and this one is not among them.
 pub fn is_forbidden(config: &Config, name: &ModelName) -> bool {
     let full = name.to_string();
@@ -143,7 +148,7 @@ fn alias<'a>(config: &'a Config, text: &str) -> Option<&'a str> {
 /// [`RunnerError`] that names the wrong setting.
 pub fn runner(config: &Config, name: &ModelName) -> Result<Box<dyn Runner>, RunnerError> {
     let Some(provider) = config.models.providers.get(&name.provider) else {
-        if name.provider == echo::PROVIDER {
+        if is_embedded(config, name) {
             return Ok(Box::new(echo::Echo));
         }
         return Err(RunnerError::new(format!(

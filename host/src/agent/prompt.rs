@@ -15,8 +15,8 @@ use crate::store::sessions::BodyRow;
 const ABORTED_NOTE: &str = "Note: The previous agent run was aborted by the user. Resume \
     carefully or ask for clarification.";
 
-/// The text of a turn as the model reads it, with its envelope.
-pub fn text_of(turn: &Turn, config: &Config, now_ms: u64, after_abort: bool) -> String {
+/// A text of this turn's sender as the model reads it, with its envelope.
+pub fn text_of(turn: &Turn, text: &str, config: &Config, now_ms: u64, after_abort: bool) -> String {
     let zone = config.agents.defaults.user_timezone.as_deref();
     let text = match &turn.origin {
         Origin::Chat {
@@ -26,11 +26,11 @@ pub fn text_of(turn: &Turn, config: &Config, now_ms: u64, after_abort: bool) -> 
             ..
         } => {
             let sender = Facts::sender(label, id, display_name.as_deref());
-            with_facts(&[sender], &stamped(&turn.text, now_ms, zone))
+            with_facts(&[sender], &stamped(text, now_ms, zone))
         }
-        Origin::Agent => stamped(&turn.text, now_ms, zone),
-        Origin::Channel { facts, .. } => with_facts(facts, &turn.text),
-        Origin::Heartbeat => turn.text.clone(),
+        Origin::Agent => stamped(text, now_ms, zone),
+        Origin::Channel { facts, .. } => with_facts(facts, text),
+        Origin::Heartbeat => text.to_owned(),
     };
     if after_abort {
         format!("{ABORTED_NOTE}\n\n{text}")
@@ -48,6 +48,12 @@ pub fn build(
     context_window: Option<u64>,
 ) -> Prompt {
     let mut left = chars_max(context_window);
+    let said = transcript
+        .last()
+        .map_or(String::new(), |message| match &message.body {
+            BodyRow::User(user) => user.text.clone(),
+            BodyRow::Assistant(said) => said.text.clone(),
+        });
     let mut lines = Vec::new();
     for line in transcript.iter().rev().filter_map(line) {
         let chars = line.text.chars().count();
@@ -71,7 +77,7 @@ pub fn build(
         });
     }
     lines.reverse();
-    Prompt { lines }
+    Prompt { lines, said }
 }
 
 fn line(message: &MessageRow) -> Option<Line> {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::events::RunEvents;
 use super::outcome::{Ending, Run, RunOutcome};
+use super::reset_words::after_reset_word;
 use super::results::EndSender;
 use super::{AbortBy, AbortError, Inner, Origin, Owner, SubmitError, Turn, run};
 use crate::limits;
@@ -86,7 +87,7 @@ pub fn submit(inner: &Arc<Inner>, turn: Turn) -> Result<Run, SubmitError> {
     if inner.tasks.stop_token().is_cancelled() {
         return Err(SubmitError::Stopping);
     }
-    let (key, collect) = (turn.key.clone(), is_collectable(&turn));
+    let (key, collect) = (turn.key.clone(), is_collectable(inner, &turn));
     let mut queues = lock(inner);
     let known = queues.len();
     let (run, end) = match queues.entry(key.clone()) {
@@ -142,8 +143,11 @@ fn collected(inner: &Inner, run: &Run, end: &EndSender) {
     inner.results.finish(end, outcome);
 }
 
-fn is_collectable(turn: &Turn) -> bool {
-    matches!(turn.origin, Origin::Chat { collect: true, .. }) && turn.images.is_empty()
+/// A message that begins the conversation anew can't be joined with others.
+fn is_collectable(inner: &Inner, turn: &Turn) -> bool {
+    matches!(turn.origin, Origin::Chat { collect: true, .. })
+        && turn.images.is_empty()
+        && after_reset_word(&turn.text, &inner.config.current()).is_none()
 }
 
 /// What the session's task runs next.

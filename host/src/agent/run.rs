@@ -14,6 +14,7 @@ use super::events::RunEvents;
 use super::model::{self, ModelName};
 use super::outcome::{Ending, RunOutcome};
 use super::queue::{AbortReason, AbortSwitch};
+use super::reset_words::{GREETING, after_reset_word};
 use super::runner::{Image, RunnerError, Step, Stop, Usage};
 use super::{Inner, Origin, Turn, prompt};
 use crate::config::Config;
@@ -136,7 +137,18 @@ impl Work<'_> {
     /// Puts the message into the transcript. Gives the answer if the run was made before.
     async fn open(&mut self) -> Result<Option<MessageRow>, StoreError> {
         let sessions = &self.inner.sessions;
-        let before = sessions.get(&self.turn.key)?;
+        let mut before = sessions.get(&self.turn.key)?;
+        let (mut text, mut asked) = (self.turn.text.as_str(), self.turn.text.as_str());
+        if let Some(rest) = after_reset_word(&self.turn.text, &self.config) {
+            if !self.was_said(before.as_ref())? {
+                before = Some(sessions.reset(&self.turn.key).await?);
+            }
+            (text, asked) = if rest.is_empty() {
+                (text, GREETING)
+            } else {
+                (rest, rest)
+            };
+        }
         let after_abort = before.is_some_and(|row| row.aborted_last_run);
         let now = self.inner.clock.now_ms();
         let sender_label = match &self.turn.origin {
@@ -145,8 +157,14 @@ impl Work<'_> {
             Origin::Agent | Origin::Heartbeat => None,
         };
         let user = UserRow {
-            text: self.turn.text.clone(),
-            prompt: Some(prompt::text_of(self.turn, &self.config, now, after_abort)),
+            text: text.to_owned(),
+            prompt: Some(prompt::text_of(
+                self.turn,
+                asked,
+                &self.config,
+                now,
+                after_abort,
+            )),
             sender_label,
             images: self.turn.images.iter().map(image_row).collect(),
         };
@@ -156,6 +174,14 @@ impl Work<'_> {
         match self.append_key("assistant") {
             Some(key) if !appended.fresh => sessions.by_key(&self.row, &key),
             _ => Ok(None),
+        }
+    }
+
+    /// True when this run's message is in the transcript already: it is being replayed.
+    fn was_said(&self, row: Option<&SessionRow>) -> Result<bool, StoreError> {
+        match (self.append_key("user"), row) {
+            (Some(key), Some(row)) => Ok(self.inner.sessions.by_key(row, &key)?.is_some()),
+            _ => Ok(false),
         }
     }
 

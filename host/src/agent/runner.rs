@@ -50,6 +50,8 @@ pub struct Line {
 pub struct Prompt {
     /// The lines, oldest first.
     pub lines: Vec<Line>,
+    /// The newest line as it was written, without its envelope.
+    pub said: String,
 }
 
 /// Tokens of one model call, as the provider counts them.

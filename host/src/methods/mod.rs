@@ -5,11 +5,16 @@
 //! inside its task and are dropped when the client leaves; work that has to be finished belongs
 //! to an owner or to `parts.tasks`.
 
+pub mod agent;
+pub mod agents;
 pub mod channels;
+pub mod chat;
+mod delivery;
 pub mod devices;
 pub mod health;
 pub mod presence;
 pub mod send;
+pub mod sessions;
 pub mod system;
 
 use std::collections::HashMap;
@@ -253,6 +258,18 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("system-event", |c| Box::pin(presence::system_event(c))),
     ("last-heartbeat", |c| Box::pin(system::last_heartbeat(c))),
     ("gateway.identity.get", |c| Box::pin(system::identity(c))),
+    ("agent", |c| Box::pin(agent::agent(c))),
+    ("agent.wait", |c| Box::pin(agent::wait(c))),
+    ("agent.identity.get", |c| Box::pin(agents::identity(c))),
+    ("agents.list", |c| Box::pin(agents::list(c))),
+    ("models.list", |c| Box::pin(agents::models(c))),
+    ("chat.history", |c| Box::pin(chat::history(c))),
+    ("chat.send", |c| Box::pin(chat::send(c))),
+    ("chat.abort", |c| Box::pin(chat::abort(c))),
+    ("chat.inject", |c| Box::pin(chat::inject(c))),
+    ("sessions.list", |c| Box::pin(sessions::list(c))),
+    ("sessions.patch", |c| Box::pin(sessions::patch(c))),
+    ("sessions.reset", |c| Box::pin(sessions::reset(c))),
     ("device.pair.list", |c| Box::pin(devices::list(c))),
     ("device.pair.approve", |c| Box::pin(devices::approve(c))),
     ("device.pair.reject", |c| Box::pin(devices::reject(c))),

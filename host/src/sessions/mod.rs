@@ -7,6 +7,7 @@
 pub mod key;
 pub mod renewal;
 pub mod settings;
+pub mod shown;
 pub mod transcript;
 
 use crate::clock::Clock;
@@ -92,17 +93,32 @@ impl Sessions {
     /// Changes a session, creating it when it does not exist yet.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when another session has the same label; [`StoreError`].
+    /// [`StoreError`] when the database fails.
     pub async fn change<C>(&self, key: &SessionKey, change: C) -> Result<SessionRow, StoreError>
     where
         C: FnOnce(&mut SessionRow) + Send + 'static,
+    {
+        self.try_change(key, |row| {
+            change(row);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Like [`Sessions::change`] with a change that may refuse; the session stays as it was then.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] by the change, or when another session has the same label.
+    pub async fn try_change<C>(&self, key: &SessionKey, change: C) -> Result<SessionRow, StoreError>
+    where
+        C: FnOnce(&mut SessionRow) -> Result<(), StoreError> + Send + 'static,
     {
         let fresh = self.fresh_row();
         let now = self.clock.now_ms();
         disk::update(&self.store, key.as_str(), move |old, others| {
             let before = old.as_ref().and_then(|row| row.settings.label.clone());
             let mut row = old.unwrap_or(fresh);
-            change(&mut row);
+            change(&mut row)?;
             row.updated_at = now;
             match &row.settings.label {
                 Some(label) if before.as_ref() != Some(label) && others.use_label(label)? => Err(
@@ -238,6 +254,14 @@ impl Sessions {
     /// [`StoreError`] when the database fails or a message is damaged.
     pub fn beginning(&self, row: &SessionRow, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
         disk::head(&self.store, &row.session_id, limit)
+    }
+
+    /// The newest messages of a transcript, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails or a message is damaged.
+    pub fn ending(&self, row: &SessionRow, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+        disk::tail(&self.store, &row.session_id, limit)
     }
 
     /// The message that was appended to a transcript under `append_key`.

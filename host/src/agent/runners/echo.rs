@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 
-use crate::agent::runner::{Prompt, Runner, RunnerError, Speaker, Step, Steps, Stop, Usage};
+use crate::agent::runner::{Prompt, Runner, RunnerError, Step, Steps, Stop, Usage};
 
 /// Provider id of the embedded runner.
 pub const PROVIDER: &str = "echo";
@@ -17,7 +17,7 @@ pub const MODEL: &str = "echo";
 /// Pieces an answer is streamed in, at most.
 const PIECES: usize = 4;
 
-/// Answers with the text of the newest user line.
+/// Answers with the text of the newest line, as it was written.
 #[derive(Clone, Copy, Debug)]
 pub struct Echo;
 
@@ -27,12 +27,7 @@ impl Runner for Echo {
     }
 
     fn start(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Steps, RunnerError>> {
-        let asked = prompt
-            .lines
-            .iter()
-            .rev()
-            .find(|line| line.speaker == Speaker::User);
-        let text = asked.map_or("", |line| line.text.as_str());
+        let text = prompt.said.as_str();
         let words = |text: &str| u64::try_from(text.split_whitespace().count()).unwrap_or(0);
         let (input, output) = (
             prompt.lines.iter().map(|l| words(&l.text)).sum(),
@@ -71,17 +66,17 @@ fn pieces(text: &str) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::agent::runner::Line;
+    use crate::agent::runner::{Line, Speaker};
 
     fn ask(text: &str) -> Vec<Step> {
-        let line = |speaker, text: &str| Line {
-            speaker,
-            text: text.into(),
+        let line = Line {
+            speaker: Speaker::User,
+            text: format!("[Sun 2026-11-22 13:02 UTC] {text}"),
             images: vec![],
         };
-        let lines = vec![line(Speaker::User, "before"), line(Speaker::User, text)];
+        let (lines, said) = (vec![line], text.to_owned());
         let steps = Echo
-            .start(Arc::new(Prompt { lines }))
+            .start(Arc::new(Prompt { lines, said }))
             .now_or_never()
             .unwrap()
             .unwrap();

@@ -1,0 +1,309 @@
+//! `agent` and `agent.wait`: runs with an answer of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_schemas::agent::{
+    AcceptedStatus, AgentAccepted, AgentFinal, AgentMeta, AgentParams, AgentPayload, AgentResult,
+    AgentRunMeta, AgentWaitParams, AgentWaited, FinalStatus, RunUsage, WaitStatus,
+};
+use gateway_schemas::error::{ErrorCode, ErrorShape};
+use tokio::sync::oneshot;
+
+use super::delivery::{self, Route};
+use super::sessions::{failed, resolve};
+use super::{Call, Outcome, Parts, Reply};
+use crate::agent::attachments::pictures;
+use crate::agent::runner::Usage;
+use crate::agent::{Ending, Origin, RunOutcome, Turn};
+use crate::config::Config;
+use crate::dedupe::{Answer, Begin};
+use crate::error::GatewayError;
+use crate::limits;
+use crate::sessions::SessionKey;
+
+/// How long `agent.wait` waits when it is not told, ms.
+const WAIT_MS: u64 = 30_000;
+/// What is answered when nothing says where to run.
+const NOWHERE: &str = "Pass --to <E.164>, --session-id, or --agent to choose a session";
+
+/// `agent`: accepted at once, answered under the same id when the run is over.
+pub async fn agent(call: Call) -> Outcome {
+    let params: AgentParams = call.params()?;
+    let config = call.parts.config.current();
+    check_names(&call, &params, &config)?;
+    let key = chosen_session(&call, &params, &config)?;
+    let attachments = params.attachments.as_deref().unwrap_or_default();
+    let images =
+        pictures(attachments).map_err(|why| GatewayError::invalid(format!("Error: {why}")))?;
+    let run_id = params.idempotency_key.clone();
+    let ticket = match call.parts.dedupe.begin(&format!("agent:{run_id}")) {
+        Begin::Fresh(ticket) => ticket,
+        Begin::Done(answer) => return delivery::again(&answer),
+        Begin::InFlight(pending) => {
+            return match pending.interim() {
+                Some(accepted) => Reply::of(&accepted),
+                None => match pending.wait().await {
+                    Some(answer) => delivery::again(&answer),
+                    None => Err(stopping()),
+                },
+            };
+        }
+    };
+    let row = match &key {
+        Ok(key) => call.parts.sessions.get(key).map_err(failed)?,
+        Err(_) => None,
+    };
+    delivery::check_send_policy(&config, row.as_ref())?;
+    let route = match params.deliver {
+        Some(true) => Some(Route::chosen(
+            &call.parts,
+            &params,
+            row.and_then(|row| row.route),
+        )?),
+        _ => None,
+    };
+    let accepted = AgentAccepted {
+        run_id: run_id.clone(),
+        status: AcceptedStatus::Accepted,
+        accepted_at: call.parts.clock.now_ms(),
+    };
+    ticket.note(serde_json::to_value(&accepted).unwrap_or_default());
+    call.accepted(&accepted);
+    let run = key.and_then(|key| {
+        let turn = Turn {
+            run_id: run_id.clone(),
+            key,
+            text: params.message,
+            images,
+            origin: Origin::Agent,
+            timeout: params.timeout.map(Duration::from_secs),
+            extra_system: params.extra_system_prompt,
+        };
+        call.parts
+            .agent
+            .submit(turn)
+            .map_err(|error| error.to_string())
+    });
+    let run = match run {
+        Ok(run) => run,
+        Err(why) => return delivery::again(&ticket.finish(failure(&run_id, &why))),
+    };
+    // The run and its delivery go on when the client leaves; the answer waits under its key.
+    let (parts, (sender, answer)) = (call.parts.clone(), oneshot::channel());
+    let best_effort = params.best_effort_deliver == Some(true);
+    call.parts.tasks.spawn("agent answer", async move {
+        let outcome = run.done().await;
+        let answer = ticket.finish(answer_of(&parts, &outcome, route, best_effort).await);
+        let _client_left = sender.send(answer);
+    });
+    match answer.await {
+        Ok(answer) => delivery::again(&answer),
+        Err(_) => Err(stopping()),
+    }
+}
+
+/// The answer will never come.
+fn stopping() -> GatewayError {
+    GatewayError::unavailable("Error: the gateway is stopping")
+}
+
+/// Channels and agents that are named must exist.
+fn check_names(call: &Call, params: &AgentParams, config: &Config) -> Result<(), GatewayError> {
+    for channel in [&params.channel, &params.reply_channel]
+        .into_iter()
+        .flatten()
+    {
+        if !delivery::is_known(&call.parts, channel) {
+            return Err(call.invalid(&format!("unknown channel: {channel}")));
+        }
+    }
+    match params
+        .agent_id
+        .as_deref()
+        .map(|id| id.trim().to_lowercase())
+    {
+        Some(id) if !config.agents.exists(&id) => {
+            Err(call.invalid(&format!("unknown agent id \"{id}\"")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The session to run in: by key, by agent, by session id, or the one direct chats share. The
+/// inner error is told after the run was accepted, as clients are used to.
+fn chosen_session(
+    call: &Call,
+    params: &AgentParams,
+    config: &Config,
+) -> Result<Result<SessionKey, String>, GatewayError> {
+    let agent_id = params
+        .agent_id
+        .as_deref()
+        .map(|id| id.trim().to_lowercase());
+    let key = params
+        .session_key
+        .as_deref()
+        .filter(|key| !key.trim().is_empty());
+    if let Some(key) = key {
+        let key = resolve(call, key, config)?;
+        let of_key = key.agent_id().unwrap_or(config.agents.default_id());
+        return match agent_id {
+            Some(id) if id != of_key => Err(call.invalid(&format!(
+                "agent \"{id}\" does not match session key agent \"{of_key}\""
+            ))),
+            _ => Ok(Ok(key)),
+        };
+    }
+    if let Some(id) = agent_id {
+        return Ok(Ok(SessionKey::main_of(&id, config)));
+    }
+    let given = |text: &Option<String>| {
+        text.as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    if let Some(session_id) = given(&params.session_id) {
+        let mut all = call.parts.sessions.all().map_err(failed)?.into_iter();
+        let found = all.find(|(_, row)| row.session_id == session_id);
+        return Ok(found
+            .map(|(key, _)| key)
+            .ok_or_else(|| format!("no session has the id {session_id}")));
+    }
+    if given(&params.to).is_some() {
+        return Ok(Ok(SessionKey::main_of(config.agents.default_id(), config)));
+    }
+    Ok(Err(NOWHERE.to_owned()))
+}
+
+/// The last answer of a run, after its delivery.
+async fn answer_of(
+    parts: &Arc<Parts>,
+    outcome: &RunOutcome,
+    route: Option<Route>,
+    best_effort: bool,
+) -> Answer {
+    if outcome.ending == Ending::Interrupted {
+        return failure(
+            &outcome.run_id,
+            outcome.error.as_deref().unwrap_or("the run was lost"),
+        );
+    }
+    if let (Some(route), Some(text)) = (route, outcome.reply()) {
+        match delivery::deliver(parts, &route, &outcome.run_id, text).await {
+            Err(why) if !best_effort => return failure(&outcome.run_id, &why),
+            Err(why) => tracing::warn!(run = outcome.run_id, why, "agent answer not delivered"),
+            Ok(()) => {}
+        }
+    }
+    let last = AgentFinal {
+        run_id: outcome.run_id.clone(),
+        status: FinalStatus::Ok,
+        summary: "completed".to_owned(),
+        result: Some(result_of(outcome)),
+    };
+    Answer {
+        payload: serde_json::to_value(&last).ok(),
+        error: None,
+    }
+}
+
+fn failure(run_id: &str, why: &str) -> Answer {
+    let summary = format!("Error: {why}");
+    let last = AgentFinal {
+        run_id: run_id.to_owned(),
+        status: FinalStatus::Error,
+        summary: summary.clone(),
+        result: None,
+    };
+    Answer {
+        payload: serde_json::to_value(&last).ok(),
+        error: Some(ErrorShape::new(ErrorCode::Unavailable, summary)),
+    }
+}
+
+fn result_of(outcome: &RunOutcome) -> AgentResult {
+    let payload = outcome.payload().map(|text| AgentPayload {
+        text: Some(text.to_owned()),
+        media_url: None,
+        media_urls: None,
+        is_error: None,
+    });
+    let last_call = outcome
+        .usage
+        .or((outcome.ending == Ending::Failed).then(Usage::default));
+    let prompt = outcome
+        .usage
+        .map(|usage| usage.input + usage.cache_read + usage.cache_write);
+    AgentResult {
+        payloads: payload.into_iter().collect(),
+        meta: AgentMeta {
+            duration_ms: outcome.ended_at.saturating_sub(outcome.started_at),
+            agent_meta: Some(AgentRunMeta {
+                session_id: outcome.session_id.clone(),
+                provider: outcome.provider.clone(),
+                model: outcome.model.clone(),
+                usage: outcome.usage.map(|usage| tokens(usage, false)),
+                last_call_usage: last_call.map(|usage| tokens(usage, true)),
+                prompt_tokens: prompt,
+            }),
+            aborted: outcome.is_cut(),
+            system_prompt_report: None,
+            stop_reason: outcome.stop_reason.map(str::to_owned),
+        },
+    }
+}
+
+/// Tokens on the wire; those of the whole run leave out what was not used.
+fn tokens(usage: Usage, all: bool) -> RunUsage {
+    let some = |n: u64| (all || n > 0).then_some(n);
+    RunUsage {
+        input: Some(usage.input),
+        output: Some(usage.output),
+        cache_read: some(usage.cache_read),
+        cache_write: some(usage.cache_write),
+        total: Some(usage.total),
+    }
+}
+
+/// `agent.wait`
+pub async fn wait(call: Call) -> Outcome {
+    let params: AgentWaitParams = call.params()?;
+    let time = Duration::from_millis(params.timeout_ms.unwrap_or(WAIT_MS));
+    let time = time.min(limits::RUN_TIME_MAX);
+    let agent = &call.parts.agent;
+    let before = agent.run(&params.run_id).and_then(|run| run.ended());
+    let live = before.is_none();
+    let outcome = match before {
+        Some(outcome) => Some(outcome),
+        None => agent.wait(&params.run_id, time).await,
+    };
+    let Some(outcome) = outcome else {
+        let status = WaitStatus::Timeout;
+        let run_id = params.run_id;
+        return Reply::of(&AgentWaited {
+            run_id,
+            status,
+            started_at: None,
+            ended_at: None,
+            error: None,
+        });
+    };
+    let status = match outcome.ending {
+        // Who waited for it sees the cut; asked later the run counts as done.
+        Ending::TimedOut if live => WaitStatus::Timeout,
+        Ending::Interrupted => WaitStatus::Error,
+        _ => WaitStatus::Ok,
+    };
+    Reply::of(&AgentWaited {
+        run_id: params.run_id,
+        status,
+        started_at: Some(outcome.started_at),
+        ended_at: Some(outcome.ended_at),
+        error: outcome
+            .error
+            .clone()
+            .filter(|_| status == WaitStatus::Error),
+    })
+}

@@ -1,0 +1,145 @@
+//! Answers of the agent on their way to a channel, and what `agent` and `chat.send` share.
+//!
+//! Called by `methods/agent.rs` and `methods/chat.rs`. Promises that a delivery happens once for
+//! each run: its key is the run's.
+
+use gateway_schemas::agent::AgentParams;
+
+use super::{Outcome, Parts, Reply};
+use crate::channels::{SendRequest, catalogue};
+use crate::config::Config;
+use crate::dedupe::Answer;
+use crate::error::GatewayError;
+use crate::sessions::{RouteRow, SessionRow};
+
+/// The channel that stands for the session's last route.
+const LAST: &str = "last";
+/// What is told when the answer has nowhere to go and channels exist.
+const NO_ROUTE: &str = "delivery channel is required: pass --channel/--reply-channel or use a \
+    main session with a previous channel";
+
+/// Where an answer goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    channel: String,
+    account: Option<String>,
+    to: String,
+    thread_id: Option<String>,
+}
+
+impl Route {
+    /// The route of a stored session; none when it has no target.
+    pub fn stored(row: RouteRow) -> Option<Route> {
+        Some(Route {
+            to: row.to.filter(|to| !to.is_empty())?,
+            channel: row.channel,
+            account: row.account_id,
+            thread_id: row.thread_id,
+        })
+    }
+
+    /// The route that an `agent` call asks for: what it names, else the session's last one.
+    pub fn chosen(
+        parts: &Parts,
+        params: &AgentParams,
+        last: Option<RouteRow>,
+    ) -> Result<Route, GatewayError> {
+        let given = |first: &Option<String>, second: &Option<String>| {
+            let texts = [first, second].into_iter().flatten();
+            texts
+                .map(|text| text.trim())
+                .find(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let channel = given(&params.reply_channel, &params.channel);
+        let channel = channel
+            .map(|id| catalogue::canonical(&id))
+            .filter(|id| id != LAST);
+        let last = last.and_then(Route::stored);
+        let last = last.filter(|last| channel.as_ref().is_none_or(|id| *id == last.channel));
+        let to = given(&params.reply_to, &params.to);
+        let configured = parts.channels.configured();
+        let channel = match (channel, &last, &to) {
+            (Some(channel), ..) => channel,
+            (None, Some(last), _) => last.channel.clone(),
+            (None, None, Some(_)) if configured.len() == 1 => configured[0].clone(),
+            (None, None, _) if configured.is_empty() => {
+                let text = "Error: Channel is required (no configured channels detected).";
+                return Err(GatewayError::invalid(text));
+            }
+            (None, None, _) => return Err(GatewayError::invalid(NO_ROUTE)),
+        };
+        let to = to.or(last.as_ref().map(|last| last.to.clone()));
+        let last_account = last.as_ref().and_then(|last| last.account.clone());
+        Ok(Route {
+            to: to.ok_or_else(|| GatewayError::invalid(NO_ROUTE))?,
+            channel,
+            account: given(&params.reply_account_id, &params.account_id).or(last_account),
+            thread_id: given(&params.thread_id, &None).or(last.and_then(|last| last.thread_id)),
+        })
+    }
+}
+
+/// True for a channel that a client may name.
+pub fn is_known(parts: &Parts, channel: &str) -> bool {
+    let id = catalogue::canonical(channel);
+    id.is_empty()
+        || id == LAST
+        || id == "webchat"
+        || catalogue::find(&id).is_some()
+        || parts.channels.exists(&id)
+}
+
+/// Sends the answer of a run and waits for what became of it.
+///
+/// # Errors
+/// The text for the client.
+pub async fn deliver(parts: &Parts, route: &Route, run_id: &str, text: &str) -> Result<(), String> {
+    let request = SendRequest {
+        key: format!("answer:{run_id}"),
+        channel: route.channel.clone(),
+        account: route.account.clone(),
+        to: route.to.clone(),
+        thread_id: route.thread_id.clone(),
+        reply_to: None,
+        text: text.to_owned(),
+    };
+    parts
+        .channels
+        .send(request)
+        .await
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+}
+
+/// Refuses a session that may not be written to: by its own setting, else by
+/// `session.sendPolicy.default`.
+pub fn check_send_policy(config: &Config, row: Option<&SessionRow>) -> Result<(), GatewayError> {
+    let own = row.and_then(|row| row.settings.words.get("sendPolicy"));
+    let policy = config
+        .session
+        .other
+        .get("sendPolicy")
+        .and_then(|policy| policy.get("default"));
+    let policy = own
+        .map(String::as_str)
+        .or(policy.and_then(|policy| policy.as_str()));
+    match policy {
+        Some("deny") => Err(GatewayError::invalid("send blocked by session policy")),
+        _ => Ok(()),
+    }
+}
+
+/// A stored answer, given again.
+pub fn again(answer: &Answer) -> Outcome {
+    match &answer.error {
+        Some(error) => {
+            let error = GatewayError::from(error.clone());
+            Err(match &answer.payload {
+                Some(payload) => error.with_payload(payload.clone()),
+                None => error,
+            })
+        }
+        None => Reply::of(&answer.payload),
+    }
+}
