@@ -8,6 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use gateway_plugin::abi::kind;
 use gateway_plugin::message::{ErrorKind, HostCall, HostReply, SurfaceError};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::intake::Raw;
 use super::kv::{KvError, KvStore};
@@ -17,10 +18,16 @@ use super::line::Line;
 const SIDE_BY_SIDE: usize = 16;
 
 /// Serves an instance's calls until it is closed.
-pub(super) async fn serve(mut calls: mpsc::Receiver<Raw>, kv: Arc<dyn KvStore>, line: Weak<Line>) {
+pub(super) async fn serve(
+    mut calls: mpsc::Receiver<Raw>,
+    kv: Arc<dyn KvStore>,
+    line: Weak<Line>,
+    closed: CancellationToken,
+) {
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
+            () = closed.cancelled() => break,
             Some(()) = running.next(), if !running.is_empty() => {}
             call = calls.recv(), if running.len() < SIDE_BY_SIDE => match call {
                 Some(call) => running.push(answer(call, &*kv, &line)),

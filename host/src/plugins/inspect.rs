@@ -37,7 +37,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refusal> {
     inspect_for(bytes, library::glibc_version())
 }
 
-fn inspect_for(bytes: &[u8], host_glibc: Option<&str>) -> Result<Inspected, Refusal> {
+pub(super) fn inspect_for(bytes: &[u8], host_glibc: Option<&str>) -> Result<Inspected, Refusal> {
     let file = object::File::parse(bytes)
         .map_err(|e| Refusal::NotALibrary(format!("{e}").to_lowercase()))?;
     let kind = file.kind();

@@ -93,7 +93,12 @@ pub(super) fn open(
         .limits
         .max_inflight
         .map_or(REQUESTS_MAX, |n| n as usize);
-    let service = calls::serve(host_calls, kv, Arc::downgrade(&line));
+    let service = calls::serve(
+        host_calls,
+        kv,
+        Arc::downgrade(&line),
+        intake.closed().clone(),
+    );
     tasks.spawn("plugin host calls", service);
     let inbound = Inbound {
         events,
@@ -381,7 +386,11 @@ impl Inbound {
     /// the instance is closed. Cancel-safe.
     pub async fn next(&mut self) -> Option<InboundEvent> {
         loop {
-            let raw = self.events.recv().await?;
+            let raw = tokio::select! {
+                biased;
+                () = self.intake.closed().cancelled() => return None,
+                raw = self.events.recv() => raw?,
+            };
             let ack = Ack {
                 id: raw.id,
                 intake: self.intake.clone(),

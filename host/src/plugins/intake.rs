@@ -13,6 +13,7 @@ use bytes::Bytes;
 use gateway_plugin::abi::{kind, rc};
 use gateway_plugin::message::SurfaceError;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::logs::LogGate;
 use super::supervise::{Fault, Health};
@@ -43,6 +44,8 @@ pub(super) struct Intake {
     health: Mutex<Health>,
     wrong: watch::Sender<Option<String>>,
     opened: Instant,
+    /// The instance is closed: nothing more is taken or given out.
+    closed: CancellationToken,
 }
 
 /// What an instance did, since it was opened.
@@ -88,12 +91,16 @@ impl Intake {
             health: Mutex::default(),
             wrong: watch::Sender::new(None),
             opened: Instant::now(),
+            closed: CancellationToken::new(),
         };
         (intake, event_queue, call_queue)
     }
 
     /// Takes one frame; answers a code of `abi::rc`.
     pub(super) fn take(&self, what: u32, id: u64, status: i32, body: &[u8], blob: Bytes) -> i32 {
+        if self.closed.is_cancelled() {
+            return rc::CLOSED;
+        }
         if body.len() > BODY_BYTES_MAX || blob.len() > BLOB_BYTES_MAX {
             self.bad_frame("too large");
             return rc::BAD_FRAME;
@@ -248,8 +255,14 @@ impl Intake {
             .is_some_and(|pending| pending.remove(&id).is_some())
     }
 
+    /// Cancelled when the instance ends.
+    pub(super) fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
     /// The instance ends: every asker is told now, no new one is taken.
     pub(super) fn close(&self) {
+        self.closed.cancel();
         drop(locked(&self.pending).take());
     }
 }

@@ -30,6 +30,8 @@ mod refusal;
 mod store;
 pub mod supervise;
 mod verify;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
