@@ -59,8 +59,6 @@ pub const PRESENCE_ENTRIES_MAX: usize = 200;
 pub const PAIRING_PENDING_MAX: usize = 256;
 /// Paired devices. Far above any household, low enough to keep `device.pair.list` bounded.
 pub const DEVICES_MAX: usize = 4_096;
-/// Strings in `caps`, `commands`, `scopes` of one connect.
-pub const CONNECT_LIST_ITEMS_MAX: usize = 256;
 /// System events waiting for the main session.
 pub const SYSTEM_EVENTS_MAX: usize = 20;
 /// Addresses whose failed authentication is remembered.

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::types::{
-    AuthConfig, AuthMode, Bind, ChannelDefaults, Config, GatewayConfig, LoggingConfig,
-};
+use super::types::{ChannelDefaults, Config, LoggingConfig};
+use super::{AuthConfig, AuthMode, Bind, GatewayConfig};
 use super::{Paths, Secret, edit, env};
 use crate::clock::Clock;
 use crate::files::write_private;

@@ -6,6 +6,7 @@
 //! alone and named once in the log.
 
 mod edit;
+mod gateway;
 pub mod env;
 mod load;
 mod paths;
@@ -14,6 +15,9 @@ mod types;
 
 use std::sync::Arc;
 
+pub use gateway::{
+    AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, parse_network,
+};
 pub use load::{ConfigError, LoadOptions, Loaded, load, load_gateway, save_generated_token};
 pub use paths::Paths;
 pub use secret::Secret;
