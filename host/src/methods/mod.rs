@@ -252,6 +252,7 @@ fn table() -> &'static HashMap<&'static str, Method> {
 /// One line for each built method.
 static HANDLERS: &[(&str, Handler)] = &[
     ("health", |c| Box::pin(health::health(c))),
+    ("status", |c| Box::pin(health::status(c))),
     ("channels.status", |c| Box::pin(channels::status(c))),
     ("send", |c| Box::pin(send::send(c))),
     ("system-presence", |c| Box::pin(presence::list(c))),
