@@ -137,3 +137,37 @@ fn the_root_symbol_is_abi_stables() {
         abi_stable::library::ROOT_MODULE_LOADER_NAME
     );
 }
+
+/// A C compiler lays the structs out as we do; skipped where there is none.
+#[test]
+fn a_c_compiler_agrees_on_sizes() {
+    use crate::table::{FRAME_SIZE, HOST_API_SIZE, PLUGIN_API_SIZE};
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let text = format!(
+        "{HEADER}\n\
+         _Static_assert(sizeof(gw_frame) == {FRAME_SIZE}, \"frame\");\n\
+         _Static_assert(offsetof(gw_frame, blob) == 40, \"blob\");\n\
+         _Static_assert(sizeof(gw_host_api) == {HOST_API_SIZE}, \"host\");\n\
+         _Static_assert(sizeof(gw_plugin_api) == {PLUGIN_API_SIZE}, \"plugin\");\n\
+         _Static_assert(sizeof(gw_section_header) == 40, \"section\");\n"
+    );
+    let args = [
+        "-std=c11",
+        "-Wall",
+        "-Werror",
+        "-fsyntax-only",
+        "-x",
+        "c",
+        "-",
+    ];
+    let Ok(mut cc) = Command::new("cc").args(args).stdin(Stdio::piped()).spawn() else {
+        return;
+    };
+    let mut input = cc.stdin.take().expect("the input is piped");
+    input
+        .write_all(text.as_bytes())
+        .expect("the compiler reads");
+    drop(input);
+    assert!(cc.wait().expect("the compiler ends").success());
+}

@@ -39,6 +39,20 @@ fn a_plugin_tells_about_itself_without_running() {
 }
 
 #[test]
+fn a_plugin_exports_nothing_but_the_contract() {
+    use gateway_plugin::abi::{ENTRY_SYMBOL, MANIFEST_SYMBOL, module::ROOT_SYMBOL};
+    use object::{Object, ObjectSymbol};
+    let bytes = std::fs::read(echo_library()).unwrap();
+    let file = object::File::parse(bytes.as_slice()).unwrap();
+    let defined = file.dynamic_symbols().filter(|s| s.is_definition());
+    let mut names: Vec<String> = defined.map(|s| s.name().unwrap().to_owned()).collect();
+    names.sort();
+    let mut expected = [ENTRY_SYMBOL, MANIFEST_SYMBOL, ROOT_SYMBOL];
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+}
+
+#[test]
 fn what_is_no_plugin_is_refused() {
     let text = inspect(b"#!/bin/sh\necho hello\n").unwrap_err().to_string();
     assert!(text.starts_with("not a shared library: "), "{text}");
