@@ -13,6 +13,7 @@ mod crash;
 mod credentials;
 mod devices;
 mod events;
+mod models;
 mod plugins;
 mod requests;
 mod send;

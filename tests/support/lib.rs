@@ -19,6 +19,7 @@ pub mod client;
 pub mod device;
 pub mod gateway;
 pub mod http;
+pub mod llm;
 pub mod log;
 pub mod login;
 pub mod transcript;

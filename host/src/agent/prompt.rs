@@ -105,14 +105,14 @@ fn chars_max(context_window: Option<u64>) -> usize {
 mod tests {
     use super::*;
     use crate::sessions::{AssistantRow, INJECTED_MODEL, gateway_text};
-    use crate::store::sessions::UserRow;
+    use crate::store::sessions::InputRow;
 
     fn said(speaker: Speaker, text: &str) -> MessageRow {
         let body = match speaker {
-            Speaker::User => BodyRow::User(UserRow {
+            Speaker::User => BodyRow::User(InputRow {
                 text: "plain".into(),
                 prompt: Some(text.into()),
-                ..UserRow::default()
+                ..InputRow::default()
             }),
             _ => BodyRow::Assistant(AssistantRow {
                 ..gateway_text(text, INJECTED_MODEL)

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use super::results::EndSender;
 use super::{AbortBy, AbortError, Inner, Origin, Owner, SubmitError, Turn, run};
 use crate::limits;
 use crate::sessions::SessionKey;
-use crate::store::sessions::UserRow;
+use crate::store::sessions::InputRow;
 
 /// What runs and waits in one session.
 #[derive(Default)]
@@ -43,11 +44,12 @@ struct Active {
     switch: Arc<AbortSwitch>,
 }
 
-/// Stops one run and remembers why.
+/// Stops one run and remembers why; says when it can't be stopped any more.
 #[derive(Debug, Default)]
 pub struct AbortSwitch {
     token: CancellationToken,
     reason: OnceLock<AbortReason>,
+    ending: AtomicBool,
 }
 
 /// Why a run was stopped, as transcripts and `chat` events name it.
@@ -75,6 +77,16 @@ impl AbortSwitch {
         self.token.cancel();
     }
 
+    /// From now on the run is as good as over: clients are about to see its end. A message that
+    /// comes after that starts a run of its own, and nothing stops this one.
+    pub fn ends(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
     /// Resolves when the run is to stop.
     pub async fn aborted(&self) -> AbortReason {
         self.token.cancelled().await;
@@ -96,6 +108,8 @@ pub fn submit(inner: &Arc<Inner>, turn: Turn) -> Result<Run, SubmitError> {
         }
         Entry::Occupied(mut entry) => {
             let (run, end) = inner.results.add(&turn.run_id, &key);
+            let active = entry.get().active.as_ref();
+            let collect = collect && active.is_some_and(|active| !active.switch.is_ending());
             let (own, early) = if collect {
                 (None, Some(end))
             } else {
@@ -330,6 +344,10 @@ fn stop_active(
     if run_id.is_some_and(|id| id != active.run.run_id) {
         return Ok(None);
     }
+    if active.switch.is_ending() {
+        // A reset still has to wait for its last write.
+        return Ok(matches!(by, AbortBy::Reset).then(|| active.run.clone()));
+    }
     match (by, &active.owners) {
         (AbortBy::Person | AbortBy::Reset, _) => {}
         (_, None) => return Ok(None),
@@ -376,10 +394,10 @@ async fn keep(inner: &Inner, turn: &Turn) {
         Origin::Chat { label, .. } => Some(label.clone()),
         _ => None,
     };
-    let user = UserRow {
+    let user = InputRow {
         text: turn.text.clone(),
         sender_label,
-        ..UserRow::default()
+        ..InputRow::default()
     };
     if let Err(error) = inner.sessions.append_user(&turn.key, None, user).await {
         tracing::error!(%error, "stopped message not kept");

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::sessions::{AbortRow, AssistantRow, ImageRow, MessageRow, SessionRow, TokensRow};
 use crate::store::StoreError;
-use crate::store::sessions::{BodyRow, UserRow};
+use crate::store::sessions::{BodyRow, InputRow};
 
 /// What people are told when the transcript can't be written.
 const STORE_FAILED: &str = "the session could not be stored";
@@ -55,21 +55,28 @@ pub async fn run(inner: &Inner, turn: &Turn, switch: &AbortSwitch) -> RunOutcome
     };
     let _slot = match waited {
         Ok(slot) => slot,
-        Err(cut) => return work.close(Err(cut), inner.clock.now_ms()).await,
+        Err(cut) => {
+            switch.ends();
+            return work.close(Err(cut), inner.clock.now_ms()).await;
+        }
     };
-    match work.open().await {
+    let opened = work.open().await;
+    if !matches!(opened, Ok(None)) {
+        switch.ends();
+    }
+    match opened {
         Ok(None) => {}
         Ok(Some(answered)) => return work.replayed(answered),
         Err(error) => return work.unstored(&error),
     }
     let started_at = work.events.start();
     let time = time_limit(turn, &work.config);
-    let (tasks, turn_switch) = (inner.tasks.stop_token().clone(), switch);
     let result = tokio::select! {
         biased;
-        cut = cut(turn_switch, &tasks, Some(time)) => Err(cut),
+        cut = cut(switch, inner.tasks.stop_token(), Some(time)) => Err(cut),
         answer = work.answer() => answer.map_err(Cut::Failed),
     };
+    switch.ends();
     work.close(result, started_at).await
 }
 
@@ -156,7 +163,7 @@ impl Work<'_> {
             Origin::Channel { sender_label, .. } => sender_label.clone(),
             Origin::Agent | Origin::Heartbeat => None,
         };
-        let user = UserRow {
+        let user = InputRow {
             text: text.to_owned(),
             prompt: Some(prompt::text_of(
                 self.turn,

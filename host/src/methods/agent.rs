@@ -15,9 +15,9 @@ use super::sessions::{failed, resolve};
 use super::{Call, Outcome, Parts, Reply};
 use crate::agent::attachments::pictures;
 use crate::agent::runner::Usage;
-use crate::agent::{Ending, Origin, RunOutcome, Turn};
+use crate::agent::{Ending, Origin, Run, RunOutcome, Turn};
 use crate::config::Config;
-use crate::dedupe::{Answer, Begin};
+use crate::dedupe::{Answer, Begin, Ticket};
 use crate::error::GatewayError;
 use crate::limits;
 use crate::sessions::SessionKey;
@@ -70,32 +70,38 @@ pub async fn agent(call: Call) -> Outcome {
     };
     ticket.note(serde_json::to_value(&accepted).unwrap_or_default());
     call.accepted(&accepted);
-    let run = key.and_then(|key| {
-        let turn = Turn {
-            run_id: run_id.clone(),
-            key,
-            text: params.message,
-            images,
-            origin: Origin::Agent,
-            timeout: params.timeout.map(Duration::from_secs),
-            extra_system: params.extra_system_prompt,
-        };
-        call.parts
-            .agent
-            .submit(turn)
-            .map_err(|error| error.to_string())
-    });
-    let run = match run {
-        Ok(run) => run,
-        Err(why) => return delivery::again(&ticket.finish(failure(&run_id, &why))),
-    };
-    // The run and its delivery go on when the client leaves; the answer waits under its key.
-    let (parts, (sender, answer)) = (call.parts.clone(), oneshot::channel());
     let best_effort = params.best_effort_deliver == Some(true);
-    call.parts.tasks.spawn("agent answer", async move {
+    let turn = key.map(|key| Turn {
+        run_id: run_id.clone(),
+        key,
+        text: params.message,
+        images,
+        origin: Origin::Agent,
+        timeout: params.timeout.map(Duration::from_secs),
+        extra_system: params.extra_system_prompt,
+    });
+    let submit = |turn| call.parts.agent.submit(turn).map_err(|e| e.to_string());
+    match turn.and_then(submit) {
+        Ok(run) => answered(&call.parts, run, ticket, route, best_effort).await,
+        Err(why) => delivery::again(&ticket.finish(failure(&run_id, &why))),
+    }
+}
+
+/// Waits for the last answer. The run and its delivery go on when the client leaves; the answer
+/// then waits under its key.
+async fn answered(
+    parts: &Arc<Parts>,
+    run: Run,
+    ticket: Ticket,
+    route: Option<Route>,
+    best_effort: bool,
+) -> Outcome {
+    let (sender, answer) = oneshot::channel();
+    let same_parts = parts.clone();
+    parts.tasks.spawn("agent answer", async move {
         let outcome = run.done().await;
-        let answer = ticket.finish(answer_of(&parts, &outcome, route, best_effort).await);
-        let _client_left = sender.send(answer);
+        let answer = answer_of(&same_parts, &outcome, route, best_effort).await;
+        let _client_left = sender.send(ticket.finish(answer));
     });
     match answer.await {
         Ok(answer) => delivery::again(&answer),

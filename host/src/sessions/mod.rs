@@ -12,7 +12,7 @@ pub mod transcript;
 
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
-use crate::store::sessions::{self as disk, BodyRow, UserRow};
+use crate::store::sessions::{self as disk, BodyRow, InputRow};
 use crate::store::{Store, StoreError};
 
 pub use disk::{
@@ -166,7 +166,7 @@ impl Sessions {
         &self,
         key: &SessionKey,
         append_key: Option<String>,
-        user: UserRow,
+        user: InputRow,
     ) -> Result<Appended, StoreError> {
         let message = self.message(append_key, BodyRow::User(user));
         let (fresh, config, clock) = (self.fresh_row(), self.config.current(), self.clock);

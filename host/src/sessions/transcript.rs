@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{AssistantRow, GATEWAY_PROVIDER, MessageRow, TokensRow};
 use crate::limits;
-use crate::store::sessions::{BodyRow, UserRow};
+use crate::store::sessions::{BodyRow, InputRow};
 
 /// A reply that stands for no reply.
 const NO_REPLY: &str = "NO_REPLY";
@@ -46,7 +46,7 @@ pub fn message(row: &MessageRow) -> Option<Message> {
     }
 }
 
-fn user_message(user: &UserRow, timestamp: u64) -> UserMessage {
+fn user_message(user: &InputRow, timestamp: u64) -> UserMessage {
     let images = user.images.iter().map(|image| ContentPart::Image {
         mime_type: image.mime_type.clone(),
         omitted: true,
@@ -185,9 +185,9 @@ mod tests {
     }
 
     fn user(text: &str) -> MessageRow {
-        row(BodyRow::User(UserRow {
+        row(BodyRow::User(InputRow {
             text: text.into(),
-            ..UserRow::default()
+            ..InputRow::default()
         }))
     }
 
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_user_message_shows_text_label_and_pictures_but_no_envelope() {
-        let user = UserRow {
+        let user = InputRow {
             text: "look".into(),
             prompt: Some("[Sun …] look".into()),
             sender_label: Some("ui".into()),

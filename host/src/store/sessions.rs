@@ -143,7 +143,7 @@ pub struct MessageRow {
 #[serde(tag = "role", rename_all = "lowercase")]
 pub enum BodyRow {
     /// A person or client.
-    User(UserRow),
+    User(InputRow),
     /// The agent, or the gateway in its name.
     Assistant(AssistantRow),
 }
@@ -151,7 +151,7 @@ pub enum BodyRow {
 /// What a person or client said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct UserRow {
+pub struct InputRow {
     /// The plain text, as clients see it.
     pub text: String,
     /// The text with its envelope, as the model reads it.

@@ -17,9 +17,9 @@ fn row(session_id: &str) -> SessionRow {
 }
 
 fn message(text: &str, key: Option<&str>) -> MessageRow {
-    let user = UserRow {
+    let user = InputRow {
         text: text.into(),
-        ..UserRow::default()
+        ..InputRow::default()
     };
     MessageRow {
         id: "00000000".into(),

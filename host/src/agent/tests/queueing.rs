@@ -272,3 +272,18 @@ async fn waiting_sees_runs_that_come_later_and_runs_that_are_over() {
     assert_eq!(seen.unwrap().ending, Ending::Answered);
     assert!(bench.agent.wait("r1", Duration::ZERO).await.is_some());
 }
+
+#[tokio::test]
+async fn a_message_sent_on_seeing_the_end_has_a_run_of_its_own() {
+    let bench = Bench::echo();
+    for n in 0..20 {
+        let id = format!("r{n}");
+        bench.submit(&id, &id, chat(1));
+        let last = format!(" chat final {id}");
+        until("the end", || {
+            bench.events().iter().any(|event| event.ends_with(&last))
+        })
+        .await;
+    }
+    assert_eq!(bench.transcript().len(), 40);
+}
