@@ -32,14 +32,18 @@ static LIBRARIES: LazyLock<PathBuf> = LazyLock::new(|| {
     build
         .arg(profile.parent().unwrap())
         .current_dir(env!("CARGO_MANIFEST_DIR"));
-    // What cargo told this program is about this crate: build scripts must not see it.
-    for name in [
-        "CARGO_MANIFEST_DIR",
-        "CARGO_MANIFEST_PATH",
-        "LD_LIBRARY_PATH",
-    ] {
-        build.env_remove(name);
+    // What cargo tells this program about its own crate: build scripts that saw it would run anew.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the test's own surroundings, not the daemon's"
+    )]
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&name);
+        }
     }
+    build.env_remove("LD_LIBRARY_PATH");
     if profile.ends_with("release") {
         build.arg("--release");
     }
