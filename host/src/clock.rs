@@ -26,6 +26,7 @@ impl Clock {
 
     /// A fresh random UUID (version 4), lower case with hyphens.
     pub fn uuid(&self) -> String {
+        #[allow(clippy::disallowed_methods, reason = "the one home of identifiers")]
         uuid::Uuid::new_v4().to_string()
     }
 
@@ -35,6 +36,7 @@ impl Clock {
     /// When the operating system has no random source: nothing secret can be made then.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
+        #[allow(clippy::disallowed_methods, reason = "the one home of randomness")]
         getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
         bytes
     }

@@ -28,7 +28,6 @@ use crate::hub::{Event, Hub};
 use crate::identity;
 use crate::limits::{CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, RUNS_STOP_GRACE};
 use crate::methods::Parts;
-use crate::methods::presence::SystemEvents;
 use crate::plugins::Plugins;
 use crate::presence::Presence;
 use crate::router;
@@ -363,7 +362,6 @@ fn build(
         agent,
         health,
         identity,
-        system_events: SystemEvents::default(),
     });
     let routing = start_router(&parts);
     steps.done("owners");

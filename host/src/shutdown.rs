@@ -57,14 +57,7 @@ impl Tasks {
         let set = self.inner.name;
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
-                tracing::error!(
-                    set,
-                    task = name,
-                    panic = panic_text(&*panic),
-                    "task panicked"
-                );
-                // A payload may panic again when dropped.
-                std::mem::forget(panic);
+                tracing::error!(set, task = name, panic = panic_text(panic), "task panicked");
             }
         };
         #[allow(clippy::disallowed_methods, reason = "the one home of spawning")]
@@ -119,13 +112,19 @@ impl Tasks {
     }
 }
 
-/// The text of a panic payload, as far as it has one.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
+/// The text of a caught panic. The payload is given up, not dropped: its destructor may panic
+/// again, outside of what caught the first one.
+pub fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
+    let text = panic
         .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("panic without a text")
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "leaks a few bytes once for each panic"
+    )]
+    std::mem::forget(panic);
+    text.unwrap_or_else(|| "panic without a text".into())
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use crate::sessions::SystemEvent;
+
 /// One fenced block of facts the model must not take as instructions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
@@ -62,13 +64,31 @@ pub fn stamped(message: &str, now_ms: u64, zone: Option<&str>) -> String {
     format!("[{stamp}] {message}")
 }
 
+/// One line for each waiting system event, and an empty one behind them.
+pub fn system_lines(events: &[SystemEvent]) -> String {
+    let line = |event: &SystemEvent| {
+        let time = timestamp(event.at_ms).strftime("%Y-%m-%d %H:%M:%S");
+        format!("System: [{time} UTC] {}\n", event.text)
+    };
+    let lines: String = events.iter().map(line).collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        lines + "\n"
+    }
+}
+
+fn timestamp(ms: u64) -> Timestamp {
+    let millis = i64::try_from(ms).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 fn stamp(now_ms: u64, zone: Option<&str>) -> String {
     let zone = zone
         .and_then(|name| TimeZone::get(name).ok())
         .unwrap_or_else(TimeZone::system);
-    let millis = i64::try_from(now_ms).unwrap_or(i64::MAX);
-    let time = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
-    time.to_zoned(zone)
+    timestamp(now_ms)
+        .to_zoned(zone)
         .strftime("%a %Y-%m-%d %H:%M %Z")
         .to_string()
 }
@@ -99,6 +119,17 @@ mod tests {
             stamped("hi", NOON, Some("UTC")),
             "[Sun 2026-11-22 13:02 UTC] hi"
         );
+    }
+
+    #[test]
+    fn waiting_events_stand_before_the_message() {
+        assert_eq!(system_lines(&[]), "");
+        let event = SystemEvent {
+            at_ms: NOON,
+            text: "Node: studio".into(),
+        };
+        let lines = "System: [2026-11-22 13:02:00 UTC] Node: studio\n\n";
+        assert_eq!(system_lines(&[event]), lines);
     }
 
     #[test]

@@ -16,10 +16,12 @@ use super::outcome::{Ending, RunOutcome};
 use super::queue::{AbortReason, AbortSwitch};
 use super::reset_words::{GREETING, after_reset_word};
 use super::runner::{Image, RunnerError, Step, Stop, Usage};
-use super::{Inner, Origin, Turn, prompt};
+use super::{Inner, Origin, Turn, envelope, prompt};
 use crate::config::Config;
 use crate::limits;
-use crate::sessions::{AbortRow, AssistantRow, ImageRow, MessageRow, SessionRow, TokensRow};
+use crate::sessions::{
+    AbortRow, AssistantRow, ImageRow, MessageRow, SessionKey, SessionRow, TokensRow,
+};
 use crate::store::StoreError;
 use crate::store::sessions::{BodyRow, InputRow};
 
@@ -158,6 +160,7 @@ impl Work<'_> {
         }
         let after_abort = before.is_some_and(|row| row.aborted_last_run);
         let now = self.inner.clock.now_ms();
+        let news = self.news();
         let sender_label = match &self.turn.origin {
             Origin::Chat { label, .. } => Some(label.clone()),
             Origin::Channel { sender_label, .. } => sender_label.clone(),
@@ -165,13 +168,7 @@ impl Work<'_> {
         };
         let user = InputRow {
             text: text.to_owned(),
-            prompt: Some(prompt::text_of(
-                self.turn,
-                asked,
-                &self.config,
-                now,
-                after_abort,
-            )),
+            prompt: Some(news + &prompt::text_of(self.turn, asked, &self.config, now, after_abort)),
             sender_label,
             images: self.turn.images.iter().map(image_row).collect(),
         };
@@ -182,6 +179,15 @@ impl Work<'_> {
             Some(key) if !appended.fresh => sessions.by_key(&self.row, &key),
             _ => Ok(None),
         }
+    }
+
+    /// What waited for the main session, as the lines that go before its next message.
+    fn news(&self) -> String {
+        let agent = self.turn.key.agent_id().unwrap_or_default();
+        if self.turn.key != SessionKey::main_of(agent, &self.config) {
+            return String::new();
+        }
+        envelope::system_lines(&self.inner.sessions.system_events().take())
     }
 
     /// True when this run's message is in the transcript already: it is being replayed.

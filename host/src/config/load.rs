@@ -276,10 +276,8 @@ impl Resolver<'_> {
             return Ok(());
         }
         match value {
-            Value::String(text) => {
-                if text.contains("${") {
-                    *text = substitute(text).map_err(|why| invalid(self.path, key, why))?;
-                }
+            Value::String(text) if text.contains("${") => {
+                *text = substitute(text).map_err(|why| invalid(self.path, key, why))?;
             }
             Value::Array(items) => {
                 for (i, item) in items.iter_mut().enumerate() {

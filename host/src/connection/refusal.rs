@@ -12,7 +12,7 @@ use crate::hub::Closing;
 /// A refusal: perhaps a response, then the close.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    response: Option<(String, ErrorShape)>,
+    response: Option<Box<(String, ErrorShape)>>,
     closing: Closing,
 }
 
@@ -35,14 +35,14 @@ impl Refusal {
             reason: error.message.clone(),
         };
         Refusal {
-            response: Some((frame::quote(id), error)),
+            response: Some(Box::new((frame::quote(id), error))),
             closing,
         }
     }
 
     /// Writes the response, if there is one, then the close frame.
     pub(super) async fn send(self, link: &mut Link) {
-        if let Some((id, error)) = &self.response {
+        if let Some((id, error)) = self.response.as_deref() {
             tracing::info!(
                 code = error.code.as_str(),
                 message = error.message,

@@ -109,9 +109,7 @@ fn call(
 
 fn settle(method: &'static str, result: std::thread::Result<Outcome>) -> Outcome {
     result.unwrap_or_else(|panic| {
-        tracing::error!(method, panic = panic_text(&*panic), "a method panicked");
-        // A payload may panic again when dropped.
-        std::mem::forget(panic);
+        tracing::error!(method, panic = panic_text(panic), "a method panicked");
         Err(GatewayError::unavailable("Error: internal error"))
     })
 }

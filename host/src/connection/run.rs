@@ -40,6 +40,13 @@ pub(super) async fn run(link: &mut Link, client: &Arc<Client>, parts: &Arc<Parts
             reason: String::new(),
         });
         if let Some(closing) = too_large.or_else(|| client.queue.closing()) {
+            let conn = client.caller.conn.0;
+            tracing::info!(
+                conn,
+                code = closing.code,
+                reason = closing.reason,
+                "closing"
+            );
             return link.close(&closing).await;
         }
     }

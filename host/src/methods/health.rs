@@ -86,7 +86,7 @@ pub async fn status(call: Call) -> Outcome {
         link_channel: None,
         heartbeat: heartbeats(&config),
         channel_summary: parts.channels.summary_lines(),
-        queued_system_events: parts.system_events.list(),
+        queued_system_events: parts.sessions.system_events().list(),
         sessions,
     })
 }

@@ -73,8 +73,6 @@ pub struct Parts {
     pub heartbeats: Heartbeats,
     /// The gateway's own device id and public key.
     pub identity: gateway_schemas::system::GatewayIdentity,
-    /// Texts waiting for the main session, see `system-event`.
-    pub system_events: presence::SystemEvents,
 }
 
 impl Parts {

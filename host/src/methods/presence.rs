@@ -1,52 +1,12 @@
 //! `system-presence` and `system-event`: who is here, and beacons that say so.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use gateway_schemas::presence::{PresenceEntry, SystemEventParams};
 use gateway_schemas::system::Done;
 use serde_json::Value;
 
 use super::{Call, Outcome, Reply};
 use crate::error::GatewayError;
-use crate::limits::{SYSTEM_EVENT_TEXT_CHARS_MAX, SYSTEM_EVENTS_MAX};
-
-/// Texts that the main session's next prompt shows. Bounded: the oldest goes first.
-#[derive(Clone, Debug, Default)]
-pub struct SystemEvents(Arc<Mutex<VecDeque<String>>>);
-
-impl SystemEvents {
-    /// Adds a text; one equal to the last is not repeated.
-    pub fn push(&self, text: String) {
-        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if texts.back() == Some(&text) {
-            return;
-        }
-        if texts.len() >= SYSTEM_EVENTS_MAX {
-            texts.pop_front();
-        }
-        texts.push_back(text);
-    }
-
-    /// What waits, oldest first.
-    pub fn list(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
-    }
-
-    /// Takes what waits, for a prompt.
-    pub fn take(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect()
-    }
-}
+use crate::limits::SYSTEM_EVENT_TEXT_CHARS_MAX;
 
 /// `system-presence`
 pub async fn list(call: Call) -> Outcome {
@@ -67,9 +27,15 @@ pub async fn system_event(call: Call) -> Outcome {
         .unwrap_or_else(|| text.chars().take(64).collect());
     let before = call.parts.presence.beacon(&key, said.clone());
     if !text.starts_with("Node:") {
-        call.parts.system_events.push(text);
+        call.parts
+            .sessions
+            .system_events()
+            .push(call.parts.clock.now_ms(), text);
     } else if let Some(news) = changed_parts(before.as_ref(), &said) {
-        call.parts.system_events.push(news);
+        call.parts
+            .sessions
+            .system_events()
+            .push(call.parts.clock.now_ms(), news);
     }
     Reply::of(&Done { ok: true })
 }
@@ -200,17 +166,5 @@ mod tests {
             changed_parts(Some(&first), &newer).as_deref(),
             Some("Node: app 1.3")
         );
-    }
-
-    #[test]
-    fn waiting_texts_are_bounded() {
-        let events = SystemEvents::default();
-        for i in 0..SYSTEM_EVENTS_MAX + 3 {
-            events.push(i.to_string());
-            events.push(i.to_string());
-        }
-        assert_eq!(events.list().len(), SYSTEM_EVENTS_MAX);
-        assert_eq!(events.take().first().map(String::as_str), Some("3"));
-        assert!(events.list().is_empty());
     }
 }

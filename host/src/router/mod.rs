@@ -127,13 +127,7 @@ impl Router {
     async fn guarded(&self, work: Work) {
         let (id, run) = (work.id, work.entry.run_id.clone());
         if let Err(panic) = AssertUnwindSafe(self.route(work)).catch_unwind().await {
-            let text = panic_text(&*panic);
-            tracing::error!(journal = %id, run, panic = text, "routing panicked");
-            #[allow(
-                clippy::disallowed_methods,
-                reason = "a payload may panic when dropped"
-            )]
-            std::mem::forget(panic);
+            tracing::error!(journal = %id, run, panic = panic_text(panic), "routing panicked");
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod key;
 pub mod renewal;
 pub mod settings;
 pub mod shown;
+pub mod system_events;
 pub mod transcript;
 
 use crate::clock::Clock;
@@ -20,6 +21,7 @@ pub use disk::{
     SettingsRow, TokensRow,
 };
 pub use key::{KeyError, Room, SessionKey};
+pub use system_events::{SystemEvent, SystemEvents};
 
 /// Provider of texts that the gateway itself puts into a transcript.
 pub const GATEWAY_PROVIDER: &str = "openclaw";
@@ -36,6 +38,7 @@ pub struct Sessions {
     store: Store,
     clock: Clock,
     config: ConfigHandle,
+    system_events: SystemEvents,
 }
 
 /// How many sessions an agent has and which changed last.
@@ -54,7 +57,13 @@ impl Sessions {
             store,
             clock,
             config,
+            system_events: SystemEvents::default(),
         }
+    }
+
+    /// Texts that wait for the main session's next prompt.
+    pub fn system_events(&self) -> &SystemEvents {
+        &self.system_events
     }
 
     /// The session of `key`, if it exists.

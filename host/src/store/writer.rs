@@ -48,8 +48,7 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         let boxed: Job = Box::new(move |txn| {
             let result = catch_unwind(AssertUnwindSafe(|| job(txn))).unwrap_or_else(|panic| {
-                let text = format!("a store job panicked: {}", panic_text(&*panic));
-                std::mem::forget(panic);
+                let text = format!("a store job panicked: {}", panic_text(panic));
                 Err(StoreError::Io(text.into()))
             });
             Box::new(move |committed| {
