@@ -19,8 +19,6 @@ pub struct Origin {
     pub forwarded_host: bool,
     /// `Origin` header, as sent.
     pub origin: Option<String>,
-    /// `X-Forwarded-Proto` was `https`.
-    pub forwarded_https: bool,
 }
 
 /// The proxies whose headers are believed.
@@ -193,14 +191,6 @@ mod tests {
             },
             &[],
             false,
-        );
-        check(
-            &Origin {
-                forwarded_https: true,
-                ..origin("localhost")
-            },
-            &[],
-            true,
         );
         check(&origin("localhost"), &["127.0.0.1"], false);
         check(

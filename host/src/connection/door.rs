@@ -47,8 +47,8 @@ pub(super) struct Door<'a> {
     params: &'a ConnectParams,
     role: Role,
     scopes: Vec<String>,
-    pub(super) arrival: &'a Arrival,
-    pub(super) config: &'a Config,
+    arrival: &'a Arrival,
+    config: &'a Config,
     is_local: bool,
     has_origin: bool,
     /// As approved once the device is known, as claimed before.

@@ -165,11 +165,10 @@ async fn welcome(
     parts: &Arc<Parts>,
 ) -> Result<Admitted, Refusal> {
     let remote_ip = door.remote_ip();
-    let host = hello::host_url(&door.arrival.origin, door.config);
     let caller = Arc::new(door.caller(parts));
     parts.presence.connected(&caller, remote_ip.as_deref());
     let client = parts.hub.register(caller);
-    let text = hello::text(id, &client.caller, grant, host, parts);
+    let text = hello::text(id, &client.caller, grant, parts);
     if link.send(text).await {
         tracing::info!(
             conn = client.caller.conn.0,

@@ -7,7 +7,6 @@ use gateway_schemas::connect::{
 };
 use gateway_schemas::frame::{self, StateVersion};
 
-use crate::auth::local::Origin;
 use crate::config::{self, Config};
 use crate::devices::Grant;
 use crate::hub::Caller;
@@ -15,13 +14,7 @@ use crate::limits::{CLIENT_QUEUE_BYTES_MAX, FRAME_BYTES_MAX, TICK_INTERVAL};
 use crate::methods::Parts;
 
 /// The response to `connect`.
-pub(super) fn text(
-    id: &str,
-    caller: &Caller,
-    grant: Option<Grant>,
-    host_url: Option<String>,
-    parts: &Parts,
-) -> String {
+pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Parts) -> String {
     let config = parts.config.current();
     let hello = HelloOk {
         kind: HelloKind::HelloOk,
@@ -35,7 +28,8 @@ pub(super) fn text(
             events: catalogue::advertised_events().map(Into::into).collect(),
         },
         snapshot: snapshot(&config, parts),
-        canvas_host_url: host_url,
+        // No canvas host is built yet: what isn't there is not advertised.
+        canvas_host_url: None,
         auth: grant.map(|grant| AuthInfo {
             device_token: Some(grant.token),
             role: caller.role_name().to_owned(),
@@ -79,20 +73,4 @@ fn snapshot(config: &Config, parts: &Parts) -> Snapshot {
         }),
         update_available: None,
     }
-}
-
-/// The gateway's own HTTP address as the client reached it.
-pub(super) fn host_url(origin: &Origin, config: &Config) -> Option<String> {
-    let name = origin.host_name()?;
-    let name = if name.contains(':') {
-        format!("[{name}]")
-    } else {
-        name
-    };
-    let scheme = if origin.forwarded_https {
-        "https"
-    } else {
-        "http"
-    };
-    Some(format!("{scheme}://{name}:{}", config.gateway.port()))
 }

@@ -61,7 +61,6 @@ pub(super) fn origin_of(peer: &Peer, headers: &HeaderMap) -> Origin {
         .iter()
         .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
         .collect();
-    let proto = text(HeaderName::from_static("x-forwarded-proto"));
     Origin {
         peer: Some(peer.address.ip()),
         host: text(header::HOST),
@@ -69,6 +68,5 @@ pub(super) fn origin_of(peer: &Peer, headers: &HeaderMap) -> Origin {
         real_ip: text(HeaderName::from_static("x-real-ip")),
         forwarded_host: headers.contains_key("x-forwarded-host"),
         origin: text(header::ORIGIN),
-        forwarded_https: proto.is_some_and(|p| p.trim().eq_ignore_ascii_case("https")),
     }
 }
