@@ -111,10 +111,18 @@ async fn a_state_file_that_cannot_be_read() {
     std::fs::create_dir_all(&state).unwrap();
     std::fs::write(state.join("gateway.redb"), b"not a database at all").unwrap();
     let mut gateway = setup.spawn();
-    assert_eq!(gateway.exit().await.code(), Some(1), "{}", gateway.log().text());
+    assert_eq!(
+        gateway.exit().await.code(),
+        Some(1),
+        "{}",
+        gateway.log().text()
+    );
     said(&gateway, &["gateway.redb"]).await;
     let kept = std::fs::read(state.join("gateway.redb")).unwrap();
-    assert_eq!(kept, b"not a database at all", "what cannot be read is not overwritten");
+    assert_eq!(
+        kept, b"not a database at all",
+        "what cannot be read is not overwritten"
+    );
 }
 
 /// One plugin that must not be loaded leaves the rest alone.

@@ -2,7 +2,7 @@
 //! fake providers.
 //!
 //! Nothing here links the daemon: a test speaks to the real `openclaw` binary over sockets, files
-//! and exit codes. Every wait has a bound ([`wait::PATIENCE`]) that only a broken gateway reaches;
+//! and exit codes. Every wait has a bound ([`wait::patience`]) that only a broken gateway reaches;
 //! no test depends on how long something takes.
 // The bans of clippy.toml are for the daemon: this crate is where processes, clocks and loose
 // tasks of the tests live.

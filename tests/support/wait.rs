@@ -3,9 +3,18 @@
 use std::future::Future;
 use std::time::Duration;
 
+/// Seconds to wait instead of the usual patience, for one who waits for a failure.
+const PATIENCE: &str = "GATEWAY_TESTS_PATIENCE";
+
 /// The longest any single wait may take before the test fails. Far above what a slow, shared
 /// two-core machine needs, so that only a gateway that does not answer reaches it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+#[must_use]
+pub fn patience() -> Duration {
+    let seconds = std::env::var(PATIENCE)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(60))
+}
 
 /// How often a state that cannot announce itself (a file, a process) is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -13,18 +22,19 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Waits for `work`, or panics naming what was awaited.
 ///
 /// # Panics
-/// After [`PATIENCE`].
+/// After [`patience`].
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, work).await {
+    let patience = patience();
+    match tokio::time::timeout(patience, work).await {
         Ok(value) => value,
-        Err(_) => panic!("gave up after {PATIENCE:?} waiting for {what}"),
+        Err(_) => panic!("gave up after {patience:?} waiting for {what}"),
     }
 }
 
 /// Asks `look` again and again until it returns something.
 ///
 /// # Panics
-/// After [`PATIENCE`].
+/// After [`patience`].
 pub async fn until<T, F, Fut>(what: &str, mut look: F) -> T
 where
     F: FnMut() -> Fut,
