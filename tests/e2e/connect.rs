@@ -301,14 +301,15 @@ async fn the_probes_answer() {
         "{}",
         live.head
     );
-    let ready = support::http::get(gateway.port(), "/readyz", &[])
-        .await
-        .unwrap();
-    let body: Value = serde_json::from_str(&ready.body).unwrap();
-    assert_eq!(
-        (ready.status, &body["ready"], &body["failing"]),
-        (200, &json!(true), &json!([]))
-    );
+    let body = support::wait::until("a green /readyz", || async {
+        let ready = support::http::get(gateway.port(), "/readyz", &[])
+            .await
+            .ok()?;
+        let body: Value = serde_json::from_str(&ready.body).unwrap();
+        (ready.status == 200 && body["failing"] == json!([])).then_some(body)
+    })
+    .await;
+    assert!(body["ready"] == true && body["uptimeMs"].is_u64(), "{body}");
     let wrong = support::http::request(gateway.port(), "POST", "/healthz", &[])
         .await
         .unwrap();

@@ -227,6 +227,11 @@ impl Client {
         self.waiting.drain(..).collect()
     }
 
+    /// Drops the waiting events of this name.
+    pub fn forget(&mut self, name: &str) {
+        self.waiting.retain(|frame| frame["event"] != name);
+    }
+
     /// Sends a frame as text.
     pub async fn send(&mut self, frame: &Value) {
         self.send_text(frame.to_string()).await;
@@ -319,6 +324,26 @@ pub async fn upgrade(
     }
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
+    upgrade_on(stream, request).await
+}
+
+/// The upgrade of a client whose system holds as little as it can for it, so that what it does
+/// not read soon stays with the gateway.
+///
+/// # Errors
+/// Whatever the gateway answered instead of upgrading.
+pub async fn upgrade_narrow(port: u16) -> Result<WebSocketStream<TcpStream>, Error> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4_096)?;
+    let stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
+    let request = format!("ws://127.0.0.1:{port}/").into_client_request()?;
+    Ok(upgrade_on(stream, request).await?.0)
+}
+
+async fn upgrade_on(
+    stream: TcpStream,
+    request: http::Request<()>,
+) -> Result<(WebSocketStream<TcpStream>, http::HeaderMap), Error> {
     let config = WebSocketConfig::default()
         .max_message_size(None)
         .max_frame_size(None);
