@@ -103,6 +103,9 @@ fn by_place(path: &str, recorded: &Value, ours: &Value) -> Option<bool> {
         "durationMs" | "uptimeMs" | "count" => ours.is_u64(),
         "version" => ours.as_str().is_some_and(|text| !text.is_empty()),
         "prompt" => ours.as_str().is_some_and(|text| !text.is_empty()),
+        "canvasHostUrl" => ours
+            .as_str()
+            .is_some_and(|url| url.starts_with("http://127.0.0.1:")),
         "configPath" | "stateDir" | "path" => ours.as_str().is_some_and(|p| p.starts_with('/')),
         _ => return None,
     };

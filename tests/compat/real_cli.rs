@@ -17,7 +17,9 @@ fn shared_home() -> Setup {
 }
 
 async fn json_of(reference: &Reference, home: &Path, arguments: &[&str]) -> Value {
-    let output = reference.run(home, arguments).await;
+    // Its own ten seconds begin before it is done loading; a busy machine needs more.
+    let patient = [arguments, &["--json", "--timeout", "120000"]].concat();
+    let output = reference.run(home, &patient).await;
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     // It may print warnings of its own in front of the JSON.
@@ -34,13 +36,13 @@ async fn its_command_line() {
     let gateway = shared_home().start().await;
     let home = gateway.home();
 
-    let health = json_of(reference, home, &["health", "--json"]).await;
+    let health = json_of(reference, home, &["health"]).await;
     assert_eq!(
         (&health["ok"], &health["defaultAgentId"]),
         (&json!(true), &json!("main"))
     );
 
-    let listed = json_of(reference, home, &["devices", "list", "--json"]).await;
+    let listed = json_of(reference, home, &["devices", "list"]).await;
     assert_eq!(listed["pending"], json!([]), "{listed}");
     let paired = listed["paired"].as_array().unwrap();
     assert_eq!(
@@ -49,25 +51,11 @@ async fn its_command_line() {
     );
 
     let params = r#"{"key":"main","label":"From the reference"}"#;
-    let call = [
-        "gateway",
-        "call",
-        "sessions.patch",
-        "--params",
-        params,
-        "--json",
-    ];
+    let call = ["gateway", "call", "sessions.patch", "--params", params];
     let patched = json_of(reference, home, &call).await;
     assert_eq!(patched["entry"]["label"], "From the reference");
 
-    let ask = [
-        "agent",
-        "--session-id",
-        "reference",
-        "--message",
-        "say this back",
-        "--json",
-    ];
+    let ask = ["agent", "--agent", "main", "--message", "say this back"];
     let answer = json_of(reference, home, &ask).await;
     let said = answer["result"]["payloads"][0]["text"]
         .as_str()
@@ -84,7 +72,7 @@ async fn its_command_line() {
             == "ok"
     );
 
-    let status = json_of(reference, home, &["status", "--json"]).await;
+    let status = json_of(reference, home, &["status"]).await;
     assert_eq!(status["gateway"]["reachable"], true, "{status}");
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use support::device::{Version, normalise, payload};
-use support::{Device, Gateway, Login, Setup};
+use support::{Client, Device, Gateway, Login, Setup};
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("vectors.json")).unwrap()
@@ -55,7 +55,11 @@ async fn the_gateway_verifies_every_vector() {
             let gateway = Gateway::start().await;
             let device = identity(&all, vector["identity"].as_str().unwrap());
             let login = login(device, version, &vector["input"]);
-            let mut client = gateway.open().await;
+            let origin = format!("http://127.0.0.1:{}", gateway.port());
+            let browser = [("origin", origin.as_str())];
+            let ui = login.params["client"]["id"] == "openclaw-control-ui";
+            let headers = if ui { &browser[..] } else { &[] };
+            let mut client = Client::open_with(gateway.port(), "/", headers).await;
             let answer = client.try_log_in(&login).await;
             let code = answer["error"]["details"]["code"]
                 .as_str()
@@ -66,7 +70,7 @@ async fn the_gateway_verifies_every_vector() {
                 vector["name"]
             );
 
-            let mut client = gateway.open().await;
+            let mut client = Client::open_with(gateway.port(), "/", headers).await;
             let mut params = login.signed(client.nonce());
             let signature = params["device"]["signature"].as_str().unwrap();
             let first = if signature.starts_with('A') { "B" } else { "A" };
