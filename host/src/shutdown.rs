@@ -6,11 +6,10 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +24,8 @@ struct Inner {
     name: &'static str,
     tracker: TaskTracker,
     token: CancellationToken,
-    running: Mutex<Vec<AbortHandle>>,
+    /// Cancelled when patience is over: drops what still runs at its next await.
+    abort: CancellationToken,
 }
 
 impl Tasks {
@@ -40,12 +40,11 @@ impl Tasks {
     }
 
     fn with_token(name: &'static str, token: CancellationToken) -> Self {
-        let tracker = TaskTracker::new();
         let inner = Inner {
             name,
-            tracker,
+            tracker: TaskTracker::new(),
             token,
-            running: Mutex::new(Vec::new()),
+            abort: CancellationToken::new(),
         };
         Tasks {
             inner: Arc::new(inner),
@@ -55,22 +54,18 @@ impl Tasks {
     /// Runs `work` to its end, or until [`Tasks::stop`] loses patience.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let set = self.inner.name;
+        let abort = self.inner.abort.clone();
+        // Boxed once, so that the wrappers around it don't each hold room for it.
+        let work = Box::pin(work);
         let guarded = async move {
-            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
-                tracing::error!(set, task = name, panic = panic_text(panic), "task panicked");
+            let work = AssertUnwindSafe(abort.run_until_cancelled(work)).catch_unwind();
+            if let Err(panic) = work.await {
+                let panic = panic_text(panic);
+                tracing::error!(set, task = name, panic, "task panicked");
             }
         };
         #[allow(clippy::disallowed_methods, reason = "the one home of spawning")]
-        let handle = tokio::spawn(self.inner.tracker.track_future(guarded));
-        let mut running = self
-            .inner
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if running.len() >= 64 && running.len().is_power_of_two() {
-            running.retain(|h| !h.is_finished());
-        }
-        running.push(handle.abort_handle());
+        tokio::spawn(self.inner.tracker.track_future(guarded));
     }
 
     /// Cancelled when the set has to stop. Long tasks select on it.
@@ -100,14 +95,7 @@ impl Tasks {
             left,
             "tasks aborted after their grace time"
         );
-        let running = std::mem::take(
-            &mut *self
-                .inner
-                .running
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        running.iter().for_each(AbortHandle::abort);
+        self.inner.abort.cancel();
         false
     }
 }

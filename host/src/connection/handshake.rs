@@ -170,7 +170,7 @@ async fn welcome(
     let client = parts.hub.register(caller);
     let text = hello::text(id, &client.caller, grant, parts);
     if link.send(text).await {
-        tracing::info!(
+        tracing::debug!(
             conn = client.caller.conn.0,
             client = client.caller.client.id,
             mode = client.caller.client.mode,
