@@ -198,6 +198,7 @@ impl<O: Outlet, L: Listener> Delivery<O, L> {
                 Ok(None) => return,
                 Err(StoreError::Refused(why)) => {
                     tracing::error!(id = %job.id, %why, "outbox entry left alone");
+                    self.post.settle(job.id, &State::Unknown { message: why });
                     return;
                 }
                 Err(e) => {
@@ -274,13 +275,13 @@ impl<O: Outlet, L: Listener> Delivery<O, L> {
                 )
                 .await;
         }
+        self.store
+            .write(move |txn| outbox::again(txn, id, now_ms))
+            .await?;
         tracing::warn!(
             channel = entry.channel, account = entry.account, %id, %error,
             attempt = entry.attempts, pause_ms, "message not taken, it will be sent again"
         );
-        self.store
-            .write(move |txn| outbox::again(txn, id, now_ms))
-            .await?;
         Ok(Some(pause))
     }
 

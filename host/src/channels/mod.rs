@@ -288,41 +288,26 @@ impl Build<'_> {
             return (account, None);
         };
         account.note(|s| s.phase = Phase::Starting);
+        let draining = self.deliveries.stop_token().clone();
         let delivery = Delivery {
             store: self.parts.store.clone(),
             clock: self.parts.clock,
             post,
             listener: account.clone(),
             outlet: running,
-            draining: self.deliveries.stop_token().clone(),
-        };
-        let intake = Intake {
-            store: self.parts.store.clone(),
-            clock: self.parts.clock,
-            bell: self.bell.clone(),
+            draining: draining.clone(),
         };
         let task = AccountTask {
             account: account.clone(),
-            kv: Arc::new(StoreKv::new(
-                self.parts.store.clone(),
-                channel,
-                id,
-                plugin.kv_quota(),
-            )),
+            kv: self.kv(plugin, id),
             plugin: plugin.clone(),
             clock: self.parts.clock,
-            intake,
+            intake: self.intake(),
             instance,
             refusals: refused,
             tasks: self.accounts.clone(),
-            log_level: self
-                .parts
-                .config
-                .logging
-                .level
-                .clone()
-                .unwrap_or_else(|| "info".into()),
-            draining: self.deliveries.stop_token().clone(),
+            log_level: self.log_level(),
+            draining,
         };
         let (accounts, deliveries) = (self.accounts.clone(), self.deliveries.clone());
         let start = move || {
@@ -330,6 +315,26 @@ impl Build<'_> {
             accounts.spawn("channel account", task.run());
         };
         (account, Some(Box::new(start)))
+    }
+}
+
+impl Build<'_> {
+    fn kv(&self, plugin: &Plugin, account: &str) -> Arc<StoreKv> {
+        let (store, channel) = (self.parts.store.clone(), &plugin.manifest().id);
+        Arc::new(StoreKv::new(store, channel, account, plugin.kv_quota()))
+    }
+
+    fn intake(&self) -> Intake {
+        Intake {
+            store: self.parts.store.clone(),
+            clock: self.parts.clock,
+            bell: self.bell.clone(),
+        }
+    }
+
+    fn log_level(&self) -> String {
+        let level = &self.parts.config.logging.level;
+        level.clone().unwrap_or_else(|| "info".to_owned())
     }
 }
 
