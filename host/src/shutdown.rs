@@ -13,6 +13,9 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How long aborted tasks are given to be gone.
+const ABORT_WAIT: Duration = Duration::from_secs(1);
+
 /// A set of running tasks with one stop token. Cheap to clone; clones share the set.
 #[derive(Clone, Debug)]
 pub struct Tasks {
@@ -23,6 +26,8 @@ pub struct Tasks {
 struct Inner {
     name: &'static str,
     tracker: TaskTracker,
+    /// The trackers of the sets it belongs to: they wait for its tasks too.
+    above: Vec<TaskTracker>,
     token: CancellationToken,
     /// Cancelled when patience is over: drops what still runs at its next await.
     abort: CancellationToken,
@@ -31,20 +36,40 @@ struct Inner {
 impl Tasks {
     /// An empty set. `name` appears in the log beside every task of the set.
     pub fn new(name: &'static str) -> Self {
-        Self::with_token(name, CancellationToken::new())
+        Self::build(
+            name,
+            CancellationToken::new(),
+            CancellationToken::new(),
+            Vec::new(),
+        )
     }
 
-    /// A set whose token is cancelled when this one's is. It is stopped on its own otherwise.
+    /// A set that belongs to this one: it can be stopped on its own, and stops with it.
     pub fn child(&self, name: &'static str) -> Self {
-        Self::with_token(name, self.inner.token.child_token())
+        let Inner {
+            token,
+            abort,
+            tracker,
+            above,
+            ..
+        } = &*self.inner;
+        let above = above.iter().chain([tracker]).cloned().collect();
+        Self::build(name, token.child_token(), abort.child_token(), above)
     }
 
-    fn with_token(name: &'static str, token: CancellationToken) -> Self {
+    fn build(
+        name: &'static str,
+        token: CancellationToken,
+        abort: CancellationToken,
+        above: Vec<TaskTracker>,
+    ) -> Self {
+        let tracker = TaskTracker::new();
         let inner = Inner {
             name,
-            tracker: TaskTracker::new(),
+            tracker,
+            above,
             token,
-            abort: CancellationToken::new(),
+            abort,
         };
         Tasks {
             inner: Arc::new(inner),
@@ -55,6 +80,7 @@ impl Tasks {
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let set = self.inner.name;
         let abort = self.inner.abort.clone();
+        let counted: Vec<_> = self.inner.above.iter().map(TaskTracker::token).collect();
         // Boxed once, so that the wrappers around it don't each hold room for it.
         let work = Box::pin(work);
         let guarded = async move {
@@ -63,6 +89,7 @@ impl Tasks {
                 let panic = panic_text(panic);
                 tracing::error!(set, task = name, panic, "task panicked");
             }
+            drop(counted);
         };
         #[allow(clippy::disallowed_methods, reason = "the one home of spawning")]
         tokio::spawn(self.inner.tracker.track_future(guarded));
@@ -96,6 +123,9 @@ impl Tasks {
             "tasks aborted after their grace time"
         );
         self.inner.abort.cancel();
+        // They are dropped at their next turn; only one that blocks its thread takes longer.
+        let dropped = self.inner.tracker.wait();
+        tokio::time::timeout(ABORT_WAIT, dropped).await.ok();
         false
     }
 }
@@ -147,7 +177,14 @@ mod tests {
         let parent = Tasks::new("parent");
         let child = parent.child("child");
         let token = child.stop_token().clone();
-        assert!(parent.stop(Duration::ZERO).await);
+        let listener = token.clone();
+        child.spawn("listener", async move { listener.cancelled().await });
+        child
+            .child("grandchild")
+            .spawn("deaf", std::future::pending());
+        assert_eq!(parent.running(), 2);
+        assert!(!parent.stop(Duration::from_millis(1)).await);
         assert!(token.is_cancelled());
+        assert_eq!(parent.running(), 0);
     }
 }
