@@ -248,16 +248,12 @@ impl Steps {
     }
 }
 
-/// Everything that runs, in the order in which it is stopped from the end.
+/// Everything that runs.
 struct Running {
     parts: Arc<Parts>,
     server: Arc<Server>,
-    connections: Tasks,
-    owners: Tasks,
-    runs: Tasks,
     routing: Tasks,
-    timers: Tasks,
-    edge: Tasks,
+    sets: Sets,
     store: Store,
 }
 
@@ -289,6 +285,28 @@ async fn live(config: Config, clock: Clock, mut steps: Steps) -> Result<(), Star
     Ok(())
 }
 
+/// The sets that the parts' tasks belong to, each stopped at its own moment.
+struct Sets {
+    owners: Tasks,
+    runs: Tasks,
+    timers: Tasks,
+    connections: Tasks,
+    edge: Tasks,
+}
+
+impl Sets {
+    fn new() -> Sets {
+        let owners = Tasks::new("owners");
+        Sets {
+            runs: owners.child("runs"),
+            owners,
+            timers: Tasks::new("timers"),
+            connections: Tasks::new("connections"),
+            edge: Tasks::new("edge"),
+        }
+    }
+}
+
 fn build(
     config: Config,
     clock: Clock,
@@ -297,63 +315,71 @@ fn build(
     plugins: &Plugins,
     steps: &mut Steps,
 ) -> Result<Running, StartError> {
-    let (owners, timers, edge) = (
-        Tasks::new("owners"),
-        Tasks::new("timers"),
-        Tasks::new("edge"),
-    );
-    let connections = Tasks::new("connections");
+    let sets = Sets::new();
+    let parts = Arc::new(build_parts(config, clock, &store, plugins, &sets)?);
+    let routing = start_router(&parts);
+    steps.done("owners");
+    let server = Server::new(parts.clone(), sets.connections.clone());
+    if let Some(address) = bound.address() {
+        tracing::info!(url = %format!("ws://{address}"), "listening");
+    }
+    server.serve(bound, &sets.edge);
+    steps.done("serve");
+    Ok(Running {
+        parts,
+        server,
+        routing,
+        sets,
+        store,
+    })
+}
+
+fn build_parts(
+    config: Config,
+    clock: Clock,
+    store: &Store,
+    plugins: &Plugins,
+    sets: &Sets,
+) -> Result<Parts, StartError> {
     let paths = config.paths.clone();
-    let handle = ConfigHandle::new(config);
+    let config = ConfigHandle::new(config);
     let hub = Hub::new();
     let dedupe = Dedupe::new(clock);
     let presence = Presence::new(clock, hub.clone(), crate::VERSION);
     let identity = identity::load_or_create(&paths.gateway_identity(), &clock).map_err(failure)?;
     let key = TokenKey::load_or_create(&paths.token_key(), &clock).map_err(failure)?;
     let devices =
-        Devices::start(clock, store.clone(), hub.clone(), key, &owners).map_err(failure)?;
-    let sessions = Sessions::new(store.clone(), clock, handle.clone());
-    let runs = owners.child("runs");
-    let agent = Agent::new(
-        handle.clone(),
-        clock,
-        hub.clone(),
-        sessions.clone(),
-        runs.clone(),
-    );
+        Devices::start(clock, store.clone(), hub.clone(), key, &sets.owners).map_err(failure)?;
+    let sessions = Sessions::new(store.clone(), clock, config.clone());
+    let runs = sets.runs.clone();
+    let agent = Agent::new(config.clone(), clock, hub.clone(), sessions.clone(), runs);
     let channels = Channels::new(channels::Parts {
-        config: &handle.current(),
+        config: &config.current(),
         plugins,
         store: store.clone(),
         clock,
-        tasks: &owners,
+        tasks: &sets.owners,
     });
     let sources = Sources {
         channels: channels.clone(),
         sessions: sessions.clone(),
-        config: handle.clone(),
+        config: config.clone(),
         clock,
         presence: presence.clone(),
         hub: hub.clone(),
     };
-    let health = HealthBoard::start(sources, &timers);
-    timers::tick::start(hub.clone(), clock, dedupe.clone(), &timers);
+    let health = HealthBoard::start(sources, &sets.timers);
+    timers::tick::start(hub.clone(), clock, dedupe.clone(), &sets.timers);
     let heartbeats = Heartbeats::new(hub.clone());
-    timers::heartbeat::start(
-        heartbeats.clone(),
-        agent.clone(),
-        handle.clone(),
-        clock,
-        &timers,
-    );
-    let parts = Arc::new(Parts {
-        config: handle,
-        clock,
+    heartbeats.start(agent.clone(), config.clone(), clock, &sets.timers);
+    Ok(Parts {
         started_ms: clock.now_ms(),
+        tasks: sets.owners.child("work"),
         store: store.clone(),
+        config,
+        clock,
         heartbeats,
         hub,
-        tasks: owners.child("work"),
         dedupe,
         presence,
         devices,
@@ -362,26 +388,6 @@ fn build(
         agent,
         health,
         identity,
-    });
-    let routing = start_router(&parts);
-    steps.done("owners");
-    let server = Server::new(parts.clone(), connections.clone());
-    let address = bound.address();
-    server.serve(bound, &edge);
-    steps.done("serve");
-    if let Some(address) = address {
-        tracing::info!(url = %format!("ws://{address}"), "listening");
-    }
-    Ok(Running {
-        parts,
-        server,
-        connections,
-        owners,
-        runs,
-        routing,
-        timers,
-        edge,
-        store,
     })
 }
 
@@ -408,18 +414,18 @@ impl Running {
             reason: "gateway stopping".into(),
             restart_expected_ms: None,
         };
-        self.timers.stop(Duration::from_secs(1)).await;
+        self.sets.timers.stop(Duration::from_secs(1)).await;
         // The router hears of it first, so that it doesn't try a run again that is cut now.
         self.routing.stop_token().cancel();
-        self.runs.stop(RUNS_STOP_GRACE).await;
+        self.sets.runs.stop(RUNS_STOP_GRACE).await;
         self.routing.stop(RUNS_STOP_GRACE).await;
         self.parts.channels.stop(CHANNELS_STOP_GRACE).await;
         self.parts.tasks.stop(Duration::from_secs(1)).await;
         self.parts.hub.publish(Event::new("shutdown", &shutdown));
         self.parts.hub.close_all(1012, "service restart");
-        self.connections.stop(CONNECTIONS_STOP_GRACE).await;
-        self.edge.stop(Duration::from_secs(1)).await;
-        self.owners.stop(Duration::from_secs(1)).await;
+        self.sets.connections.stop(CONNECTIONS_STOP_GRACE).await;
+        self.sets.edge.stop(Duration::from_secs(1)).await;
+        self.sets.owners.stop(Duration::from_secs(1)).await;
         self.store.close().await;
     }
 }

@@ -271,10 +271,8 @@ impl Build<'_> {
         let (instance, running) = watch::channel(None);
         let (refusals, refused) = mpsc::channel(1);
         let runs = plan.enabled && plan.problem.is_none();
-        if let Some(problem) = plan.problem.as_ref().filter(|_| plan.enabled) {
-            tracing::error!(channel, account = id, problem, "account not started");
-        }
-        let account = Account::new(
+        tell_problem(channel, id, &plan);
+        let account = Arc::new(Account::new(
             channel,
             id,
             plan,
@@ -282,8 +280,7 @@ impl Build<'_> {
             post.clone(),
             running.clone(),
             refusals,
-        );
-        let account = Arc::new(account);
+        ));
         let Some(plugin) = plugin.filter(|_| runs) else {
             return (account, None);
         };
@@ -315,6 +312,12 @@ impl Build<'_> {
             accounts.spawn("channel account", task.run());
         };
         (account, Some(Box::new(start)))
+    }
+}
+
+fn tell_problem(channel: &str, id: &str, plan: &AccountPlan) {
+    if let Some(problem) = plan.problem.as_ref().filter(|_| plan.enabled) {
+        tracing::error!(channel, account = id, problem, "account not started");
     }
 }
 

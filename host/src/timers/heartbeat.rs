@@ -56,31 +56,25 @@ impl Heartbeats {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(heartbeat);
         self.hub.publish(event);
     }
-}
 
-/// Looks around every interval until `tasks` stop; not at all when heartbeats are off.
-pub fn start(
-    heartbeats: Heartbeats,
-    agent: Agent,
-    config: ConfigHandle,
-    clock: Clock,
-    tasks: &Tasks,
-) {
-    let Some(every) = interval(&config.current()) else {
-        return;
-    };
-    let stop = tasks.stop_token().clone();
-    tasks.spawn("heartbeat", async move {
-        let mut beats = interval_at(Instant::now() + every, every);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let look_around = async {
-            loop {
-                beats.tick().await;
-                heartbeats.note(look_around(&agent, &config.current(), &clock).await);
-            }
+    /// Looks around every interval until `tasks` stop; not at all when heartbeats are off.
+    pub fn start(&self, agent: Agent, config: ConfigHandle, clock: Clock, tasks: &Tasks) {
+        let Some(every) = interval(&config.current()) else {
+            return;
         };
-        stop.run_until_cancelled(look_around).await;
-    });
+        let (heartbeats, stop) = (self.clone(), tasks.stop_token().clone());
+        tasks.spawn("heartbeat", async move {
+            let mut beats = interval_at(Instant::now() + every, every);
+            beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let look_around = async {
+                loop {
+                    beats.tick().await;
+                    heartbeats.note(look_around(&agent, &config.current(), &clock).await);
+                }
+            };
+            stop.run_until_cancelled(look_around).await;
+        });
+    }
 }
 
 async fn look_around(agent: &Agent, config: &Config, clock: &Clock) -> Heartbeat {
