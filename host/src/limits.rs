@@ -168,6 +168,51 @@ pub const ROUTER_RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest such pause.
 pub const ROUTER_RETRY_MOST: Duration = Duration::from_secs(30);
 
+// ── plugins ─────────────────────────────────────────────────────────────────────────────────
+
+/// Events of one instance that may be under way, granted as credits.
+pub const PLUGIN_EVENTS_MAX: usize = 64;
+/// Credits are given back in batches of so many: half as many frames, and never a dry instance.
+pub const PLUGIN_CREDIT_BATCH: u64 = 16;
+/// Operations of one instance that may be under way.
+pub const PLUGIN_REQUESTS_MAX: usize = 64;
+/// Calls to the host one instance may have waiting.
+pub const PLUGIN_CALLS_MAX: usize = 64;
+/// Calls of one instance that are served at a time: their writes share a commit.
+pub const PLUGIN_CALLS_RUNNING_MAX: usize = 16;
+/// Largest JSON body of a frame, bytes.
+pub const PLUGIN_BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest bytes beside a body.
+pub const PLUGIN_BLOB_BYTES_MAX: usize = 64 << 20;
+/// Largest library file, bytes.
+pub const LIBRARY_BYTES_MAX: u64 = 512 << 20;
+/// State one account may keep if neither the manifest nor `plugins.toml` says otherwise, bytes.
+pub const PLUGIN_KV_BYTES_DEFAULT: u64 = 16 << 20;
+/// Longest key of that state, bytes.
+pub const PLUGIN_KEY_BYTES_MAX: usize = 256;
+/// Log lines an instance may write at once.
+pub const PLUGIN_LOG_BURST: f64 = 200.0;
+/// Log lines a second an instance may write in the long run.
+pub const PLUGIN_LOG_PER_SECOND: f64 = 50.0;
+/// Longest text of one log line of a plugin, bytes.
+pub const PLUGIN_LOG_TEXT_BYTES_MAX: usize = 4_096;
+/// Panics within [`PLUGIN_FAULT_WINDOW`] that end an instance.
+pub const PLUGIN_PANICS_MAX: usize = 3;
+/// How long a panic counts.
+pub const PLUGIN_FAULT_WINDOW: Duration = Duration::from_secs(300);
+/// Missed pings in a row that end an instance.
+pub const PLUGIN_MISSED_PINGS_MAX: u32 = 3;
+/// Bad frames that end an instance.
+pub const PLUGIN_BAD_FRAMES_MAX: u32 = 100;
+/// Restarts within [`PLUGIN_RESTART_WINDOW`] after which an account is given up.
+pub const PLUGIN_RESTARTS_MAX: usize = 5;
+/// How long a restart counts.
+pub const PLUGIN_RESTART_WINDOW: Duration = Duration::from_secs(1_800);
+/// The first wait before a restart; doubled each time.
+pub const PLUGIN_BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait before a restart.
+pub const PLUGIN_BACKOFF_MAX: Duration = Duration::from_secs(300);
+
 // ── agent ───────────────────────────────────────────────────────────────────────────────────
 
 /// Longest session key, characters; the wire's own bound.

@@ -31,7 +31,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::env;
-use args::{ChannelsCommand, Cli, Command, GatewayCommand, PluginsCommand};
+use args::{ChannelsCommand, Cli, Command, GatewayCommand};
 use error::{CliError, CliResult};
 use output::{Screen, complain};
 
@@ -68,7 +68,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Send(args) => send::run(args, screen),
         Command::Agent(args) => return agent::run(args, screen),
         Command::Devices(command) => devices::run(command, screen),
-        Command::Plugins(PluginsCommand::List(args)) => plugins::list(args, screen),
+        Command::Plugins(command) => plugins::run(command, screen),
         Command::Channels(ChannelsCommand::Status(args)) => channels::run(args, screen),
     }?;
     Ok(ExitCode::SUCCESS)

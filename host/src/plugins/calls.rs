@@ -13,9 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::intake::Raw;
 use super::kv::{KvError, KvStore};
 use super::line::Line;
-
-/// Calls of one instance that are served at a time.
-const SIDE_BY_SIDE: usize = 16;
+use crate::limits::PLUGIN_CALLS_RUNNING_MAX;
 
 /// Serves an instance's calls until it is closed.
 pub(super) async fn serve(
@@ -29,7 +27,7 @@ pub(super) async fn serve(
         tokio::select! {
             () = closed.cancelled() => break,
             Some(()) = running.next(), if !running.is_empty() => {}
-            call = calls.recv(), if running.len() < SIDE_BY_SIDE => match call {
+            call = calls.recv(), if running.len() < PLUGIN_CALLS_RUNNING_MAX => match call {
                 Some(call) => running.push(answer(call, &*kv, &line)),
                 None => break,
             },

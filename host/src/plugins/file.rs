@@ -55,9 +55,8 @@ pub struct Entry {
     /// Load it at all? Default yes.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Where it runs.
-    #[serde(default)]
-    pub isolation: Isolation,
+    /// Where it runs, if not where its trust would put it.
+    pub isolation: Option<Isolation>,
     /// What it may use.
     #[serde(default)]
     pub limits: Limits,
@@ -78,11 +77,10 @@ pub struct Signature {
 }
 
 /// Where a plugin runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// In the gateway itself.
-    #[default]
     InProcess,
     /// In a child process.
     Process,
@@ -244,8 +242,8 @@ mod tests {
         )
         .unwrap();
         let entries: Vec<&Entry> = file.plugins.iter().map(toml::Spanned::get_ref).collect();
-        assert!(entries[0].enabled && entries[0].isolation == Isolation::InProcess);
-        assert!(!entries[1].enabled && entries[1].isolation == Isolation::Process);
+        assert!(entries[0].enabled && entries[0].isolation.is_none());
+        assert!(!entries[1].enabled && entries[1].isolation == Some(Isolation::Process));
         assert_eq!(entries[1].limits.kv_mb, Some(64));
         assert!(!file.trust.development && !file.trust.allow_unsigned);
     }

@@ -1,7 +1,7 @@
 //! One account's plugin object, seen from the host: operations in, events out.
 //!
 //! The account task (`channels`) holds both ends: [`Instance`] asks, [`Inbound`] brings what
-//! happened. Promises: at most [`REQUESTS_MAX`] operations and [`EVENT_CREDITS`] events are under
+//! happened. Promises: at most [`PLUGIN_REQUESTS_MAX`] operations and [`PLUGIN_EVENTS_MAX`] events are under
 //! way; an operation ends at its deadline, whatever the plugin does; an event's credit returns
 //! only when it was acknowledged; dropping the last clone closes the instance.
 
@@ -23,7 +23,8 @@ use tokio::time::Instant;
 use super::intake::{Answer, Intake, Raw, add};
 use super::line::Line;
 use super::supervise::Fault;
-use super::{CREDIT_BATCH, EVENT_CREDITS, KvStore, PluginError, REQUESTS_MAX, abilities, calls};
+use super::{KvStore, PluginError, abilities, calls};
+use crate::limits::{PLUGIN_CREDIT_BATCH, PLUGIN_EVENTS_MAX, PLUGIN_REQUESTS_MAX};
 use crate::shutdown::Tasks;
 
 /// What an instance begins with.
@@ -88,11 +89,11 @@ pub(super) fn open(
     let (intake, events, host_calls) = Intake::new(&manifest.id, &start.account_id);
     let intake = Arc::new(intake);
     let line = Arc::new(Line::open(table, intake.clone()).map_err(PluginError::Open)?);
-    line.deliver(kind::CREDIT, EVENT_CREDITS as u64, 0, &[], Bytes::new());
+    line.deliver(kind::CREDIT, PLUGIN_EVENTS_MAX as u64, 0, &[], Bytes::new());
     let most = manifest
         .limits
         .max_inflight
-        .map_or(REQUESTS_MAX, |n| n as usize);
+        .map_or(PLUGIN_REQUESTS_MAX, |n| n as usize);
     let service = calls::serve(
         host_calls,
         kv,
@@ -106,7 +107,7 @@ pub(super) fn open(
         line: line.clone(),
         owed: Arc::new(AtomicU64::new(0)),
     };
-    let inflight = Semaphore::new(most.clamp(1, REQUESTS_MAX));
+    let inflight = Semaphore::new(most.clamp(1, PLUGIN_REQUESTS_MAX));
     let shared = Shared {
         intake,
         line,
@@ -281,7 +282,7 @@ impl Instance {
             .manifest
             .limits
             .max_inflight
-            .map_or(REQUESTS_MAX, |n| n as usize);
+            .map_or(PLUGIN_REQUESTS_MAX, |n| n as usize);
         let free = self.shared.inflight.available_permits();
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         InstanceState {
@@ -294,7 +295,7 @@ impl Instance {
             timeouts: of(&c.timeouts),
             log_lines: of(&c.log_lines),
             log_dropped: of(&c.log_dropped),
-            in_flight: most.clamp(1, REQUESTS_MAX).saturating_sub(free) as u64,
+            in_flight: most.clamp(1, PLUGIN_REQUESTS_MAX).saturating_sub(free) as u64,
         }
     }
 
@@ -461,7 +462,7 @@ impl Ack {
         let left = self.intake.settled();
         let owed = self.owed.fetch_add(1, Ordering::AcqRel) + 1;
         // In batches, and at once when nothing else would bring the next batch.
-        if owed >= CREDIT_BATCH || left == 0 {
+        if owed >= PLUGIN_CREDIT_BATCH || left == 0 {
             let owed = self.owed.swap(0, Ordering::AcqRel);
             if owed > 0 {
                 self.line.deliver(kind::CREDIT, owed, 0, &[], Bytes::new());

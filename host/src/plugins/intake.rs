@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::logs::LogGate;
 use super::supervise::{Fault, Health};
-use super::{BLOB_BYTES_MAX, BODY_BYTES_MAX, EVENT_CREDITS, HOST_CALLS_MAX};
+use crate::limits::{
+    PLUGIN_BLOB_BYTES_MAX, PLUGIN_BODY_BYTES_MAX, PLUGIN_CALLS_MAX, PLUGIN_EVENTS_MAX,
+};
 
 /// A RESPONSE frame: status, body, blob.
 pub(super) type Answer = (i32, Vec<u8>, Bytes);
@@ -76,8 +78,8 @@ impl Intake {
         plugin: &str,
         account: &str,
     ) -> (Intake, mpsc::Receiver<Raw>, mpsc::Receiver<Raw>) {
-        let (events, event_queue) = mpsc::channel(EVENT_CREDITS);
-        let (calls, call_queue) = mpsc::channel(HOST_CALLS_MAX);
+        let (events, event_queue) = mpsc::channel(PLUGIN_EVENTS_MAX);
+        let (calls, call_queue) = mpsc::channel(PLUGIN_CALLS_MAX);
         let intake = Intake {
             plugin: plugin.to_owned(),
             account: account.to_owned(),
@@ -101,7 +103,7 @@ impl Intake {
         if self.closed.is_cancelled() {
             return rc::CLOSED;
         }
-        if body.len() > BODY_BYTES_MAX || blob.len() > BLOB_BYTES_MAX {
+        if body.len() > PLUGIN_BODY_BYTES_MAX || blob.len() > PLUGIN_BLOB_BYTES_MAX {
             self.bad_frame("too large");
             return rc::BAD_FRAME;
         }
@@ -122,7 +124,7 @@ impl Intake {
         let taken = self
             .outstanding
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-                (n < EVENT_CREDITS).then_some(n + 1)
+                (n < PLUGIN_EVENTS_MAX).then_some(n + 1)
             });
         if taken.is_err() {
             add(&self.counters.refused_events);

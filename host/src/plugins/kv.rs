@@ -7,11 +7,9 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
+use crate::limits::PLUGIN_KEY_BYTES_MAX;
 use crate::store::plugin_kv::{KvOutcome, KvScope};
 use crate::store::{Store, StoreError};
-
-/// The longest key, in bytes.
-pub const KEY_BYTES_MAX: usize = 256;
 
 /// A write under way; resolves once it is on disk.
 pub type KvWrite<'a> = Pin<Box<dyn Future<Output = Result<(), KvError>> + Send + 'a>>;
@@ -59,7 +57,7 @@ impl fmt::Display for KvError {
             Self::Key(len) => {
                 write!(
                     f,
-                    "a key of {len} bytes, must be 1 to {KEY_BYTES_MAX} bytes"
+                    "a key of {len} bytes, must be 1 to {PLUGIN_KEY_BYTES_MAX} bytes"
                 )
             }
             Self::Quota { needed, quota } => write!(
@@ -134,7 +132,7 @@ impl KvStore for StoreKv {
 }
 
 fn checked(key: &str) -> Result<(), KvError> {
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+    if key.is_empty() || key.len() > PLUGIN_KEY_BYTES_MAX {
         Err(KvError::Key(key.len()))
     } else {
         Ok(())

@@ -6,12 +6,7 @@ use std::time::Duration;
 
 use gateway_plugin::message::LogRecord;
 
-/// Lines an instance may write at once.
-const BURST: f64 = 200.0;
-/// Lines a second an instance may write in the long run.
-const PER_SECOND: f64 = 50.0;
-/// The longest text of one line, in bytes.
-const TEXT_BYTES_MAX: usize = 4_096;
+use crate::limits::{PLUGIN_LOG_BURST, PLUGIN_LOG_PER_SECOND, PLUGIN_LOG_TEXT_BYTES_MAX};
 
 /// A bucket of lines, filled by time.
 #[derive(Debug)]
@@ -24,7 +19,7 @@ pub(super) struct LogGate {
 impl Default for LogGate {
     fn default() -> Self {
         Self {
-            lines: BURST,
+            lines: PLUGIN_LOG_BURST,
             filled_at: Duration::ZERO,
             dropped: 0,
         }
@@ -36,7 +31,7 @@ impl LogGate {
     pub(super) fn admit(&mut self, now: Duration) -> bool {
         let passed = now.saturating_sub(self.filled_at).as_secs_f64();
         self.filled_at = now;
-        self.lines = (self.lines + passed * PER_SECOND).min(BURST);
+        self.lines = (self.lines + passed * PLUGIN_LOG_PER_SECOND).min(PLUGIN_LOG_BURST);
         if self.lines < 1.0 {
             self.dropped += 1;
             return false;
@@ -78,8 +73,8 @@ fn text_of(record: &LogRecord) -> String {
         // Writing into a string cannot fail.
         write!(text, " {name}={value}").ok();
     }
-    if text.len() > TEXT_BYTES_MAX {
-        let cut = (0..=TEXT_BYTES_MAX)
+    if text.len() > PLUGIN_LOG_TEXT_BYTES_MAX {
+        let cut = (0..=PLUGIN_LOG_TEXT_BYTES_MAX)
             .rev()
             .find(|i| text.is_char_boundary(*i))
             .unwrap_or(0);
@@ -119,6 +114,6 @@ mod tests {
             message: "ü".repeat(9_000),
             ..LogRecord::default()
         };
-        assert!(text_of(&long).len() <= TEXT_BYTES_MAX + 3);
+        assert!(text_of(&long).len() <= PLUGIN_LOG_TEXT_BYTES_MAX + 3);
     }
 }

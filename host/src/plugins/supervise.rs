@@ -4,22 +4,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Panics within [`FAULT_WINDOW`] that end an instance.
-const PANICS_MAX: usize = 3;
-/// How long a panic counts.
-const FAULT_WINDOW: Duration = Duration::from_secs(300);
-/// Missed pings in a row that end an instance.
-const MISSED_PINGS_MAX: u32 = 3;
-/// Bad frames that end an instance.
-const BAD_FRAMES_MAX: u32 = 100;
-/// Restarts within [`RESTART_WINDOW`] after which an account is given up.
-const RESTARTS_MAX: usize = 5;
-/// How long a restart counts.
-const RESTART_WINDOW: Duration = Duration::from_secs(1_800);
-/// The first wait before a restart; doubled each time.
-const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait before a restart.
-const BACKOFF_MAX: Duration = Duration::from_secs(300);
+use crate::limits::{
+    PLUGIN_BACKOFF_FIRST, PLUGIN_BACKOFF_MAX, PLUGIN_BAD_FRAMES_MAX, PLUGIN_FAULT_WINDOW,
+    PLUGIN_MISSED_PINGS_MAX, PLUGIN_PANICS_MAX, PLUGIN_RESTART_WINDOW, PLUGIN_RESTARTS_MAX,
+};
 
 /// Something an instance should not have done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +43,13 @@ impl Health {
                 while self
                     .panics
                     .front()
-                    .is_some_and(|t| now.saturating_sub(*t) > FAULT_WINDOW)
+                    .is_some_and(|t| now.saturating_sub(*t) > PLUGIN_FAULT_WINDOW)
                 {
                     self.panics.pop_front();
                 }
-                (self.panics.len() >= PANICS_MAX)
-                    .then(|| format!("{PANICS_MAX} panics within 5 minutes, the last: {why}"))
+                (self.panics.len() >= PLUGIN_PANICS_MAX).then(|| {
+                    format!("{PLUGIN_PANICS_MAX} panics within 5 minutes, the last: {why}")
+                })
             }
             Fault::Pong => {
                 self.missed_pings = 0;
@@ -68,13 +57,13 @@ impl Health {
             }
             Fault::MissedPing => {
                 self.missed_pings += 1;
-                (self.missed_pings >= MISSED_PINGS_MAX)
-                    .then(|| format!("{MISSED_PINGS_MAX} pings in a row were not answered"))
+                (self.missed_pings >= PLUGIN_MISSED_PINGS_MAX)
+                    .then(|| format!("{PLUGIN_MISSED_PINGS_MAX} pings in a row were not answered"))
             }
             Fault::BadFrame => {
                 self.bad_frames += 1;
-                (self.bad_frames >= BAD_FRAMES_MAX)
-                    .then(|| format!("{BAD_FRAMES_MAX} frames made no sense"))
+                (self.bad_frames >= PLUGIN_BAD_FRAMES_MAX)
+                    .then(|| format!("{PLUGIN_BAD_FRAMES_MAX} frames made no sense"))
             }
         }
     }
@@ -102,11 +91,11 @@ impl Restarts {
         while self
             .times
             .front()
-            .is_some_and(|t| now.saturating_sub(*t) > RESTART_WINDOW)
+            .is_some_and(|t| now.saturating_sub(*t) > PLUGIN_RESTART_WINDOW)
         {
             self.times.pop_front();
         }
-        if self.times.len() >= RESTARTS_MAX {
+        if self.times.len() >= PLUGIN_RESTARTS_MAX {
             return Next::Quarantine;
         }
         self.times.push_back(now);
@@ -124,9 +113,9 @@ impl Restarts {
     }
 
     fn backoff(&mut self, jitter: f64) -> Duration {
-        let wait = BACKOFF_FIRST
+        let wait = PLUGIN_BACKOFF_FIRST
             .saturating_mul(1 << self.in_a_row.min(16))
-            .min(BACKOFF_MAX);
+            .min(PLUGIN_BACKOFF_MAX);
         self.in_a_row = self.in_a_row.saturating_add(1);
         // Between half and all of it, so that accounts do not return in step.
         wait.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))

@@ -19,7 +19,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// # Errors
 /// What this gateway cannot do yet, in words.
 pub(super) fn supported(entry: &Entry) -> Result<(), Refusal> {
-    if entry.isolation == Isolation::Process {
+    if entry.isolation == Some(Isolation::Process) {
         return Err(Refusal::NotYet(
             "isolation = \"process\" is not supported yet: remove the line to run the plugin in \
              the gateway, or the plugin"

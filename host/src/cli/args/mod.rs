@@ -5,6 +5,7 @@
 mod devices;
 mod gateway;
 mod messages;
+mod plugins;
 mod time;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
+pub use plugins::{PluginsCommand, PluginsListArgs};
 use time::milliseconds;
 
 use super::client::{Access, Flags};
@@ -166,27 +168,6 @@ pub struct StatusArgs {
     pub tables: Tables,
 }
 
-/// `plugins …`
-#[derive(Debug, Subcommand)]
-pub enum PluginsCommand {
-    /// The plugins that plugins.toml names, read from their files; needs no running gateway
-    #[command(after_help = "Example: openclaw plugins list --json")]
-    List(PluginsListArgs),
-}
-
-/// `plugins list`
-#[derive(Debug, Args)]
-pub struct PluginsListArgs {
-    /// File that names the plugins [default: plugins.toml in the state folder]
-    #[arg(long, value_name = "FILE")]
-    pub plugins: Option<PathBuf>,
-    /// Print JSON and nothing else on standard output
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub tables: Tables,
-}
-
 /// `channels …`
 #[derive(Debug, Subcommand)]
 pub enum ChannelsCommand {
@@ -211,7 +192,7 @@ impl Command {
             Command::Call(a) => (a.reach.connection.json, false),
             Command::Send(a) => (a.connection.json, false),
             Command::Agent(a) => (a.connection.json, false),
-            Command::Plugins(PluginsCommand::List(a)) => (a.json, a.tables.wide),
+            Command::Plugins(command) => command.wishes(),
             Command::Devices(command) => {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gateway_plugin::message::{ConnectionState, Link, StopReason};
 
 use super::*;
+use crate::limits::{PLUGIN_EVENTS_MAX, PLUGIN_REQUESTS_MAX};
 
 async fn message(inbound: &mut Inbound) -> (String, Ack) {
     let next = tokio::time::timeout(PATIENCE, inbound.next())
@@ -244,13 +245,13 @@ async fn a_deadline_cancels_the_operation() {
 async fn only_so_many_operations_are_under_way() {
     let loaded = both();
     let (instance, _inbound) = loaded.started("faulty").await;
-    let mut asked: Vec<_> = (0..REQUESTS_MAX)
+    let mut asked: Vec<_> = (0..PLUGIN_REQUESTS_MAX)
         .map(|_| Box::pin(send(&instance, "never", PATIENCE)))
         .collect();
     for request in &mut asked {
         assert!(futures_util::poll!(request).is_pending());
     }
-    assert_eq!(instance.state().in_flight, REQUESTS_MAX as u64);
+    assert_eq!(instance.state().in_flight, PLUGIN_REQUESTS_MAX as u64);
     let error = send(&instance, "hello", Duration::from_millis(20))
         .await
         .unwrap_err();
@@ -323,10 +324,10 @@ async fn credits_bound_the_honest_and_the_dishonest() {
     // Past all credits: 64 are taken, the rest is told to wait.
     assert_eq!(
         send(&instance, "flood:500", PATIENCE).await.unwrap(),
-        json!(EVENT_CREDITS)
+        json!(PLUGIN_EVENTS_MAX)
     );
     assert_eq!(instance.state().refused_events, 436);
-    for _ in 0..EVENT_CREDITS {
+    for _ in 0..PLUGIN_EVENTS_MAX {
         inbound.next().await.unwrap().ack.done();
     }
     let (sent, ()) = tokio::join!(send(&instance, "emit:1", PATIENCE), async {

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::args::PluginsListArgs;
-use super::client::paths;
-use super::error::{CliError, CliResult, Kind};
-use super::output::{Paint, Screen, complain};
-use super::table::{Cell, Column, Table};
+use crate::cli::args::PluginsListArgs;
+use crate::cli::client::paths;
+use crate::cli::error::{CliError, CliResult, Kind};
+use crate::cli::output::{Paint, Screen, complain};
+use crate::cli::table::{Cell, Column, Table};
 use crate::plugins::{PluginRow, Plugins, RowState};
 
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ struct Listed<'a> {
 ///
 /// # Errors
 /// When `plugins.toml` is missing or broken: a wrong configuration.
-pub fn list(args: &PluginsListArgs, screen: &Screen) -> CliResult<()> {
+pub fn run(args: &PluginsListArgs, screen: &Screen) -> CliResult<()> {
     let paths = paths()?;
     let file = args.plugins.as_ref().unwrap_or(&paths.plugins_file);
     let (plugins, _) = Plugins::load(file, &paths.plugin_store()).map_err(|cause| {

@@ -1,0 +1,123 @@
+//! One plugin that may be opened: what it says about itself, the check of an account's
+//! configuration, and the way to an instance.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use gateway_plugin::abi::PluginApi;
+use serde_json::Value;
+
+use super::{AccountStart, Inbound, Instance, KvStore, Manifest, Refusal, instance, library};
+use crate::shutdown::Tasks;
+
+/// One plugin that may be opened.
+pub struct Plugin {
+    pub(super) name: String,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) schema: jsonschema::Validator,
+    pub(super) kept: PathBuf,
+    pub(super) kv_quota: u64,
+    pub(super) table: OnceLock<Result<&'static PluginApi, Refusal>>,
+}
+
+/// Why an account could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginError {
+    /// The library cannot be loaded.
+    Refused(Refusal),
+    /// The plugin would not open an instance: its code of `abi::rc`.
+    Open(i32),
+}
+
+impl fmt::Display for PluginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "the plugin cannot be loaded: {refusal}"),
+            Self::Open(code) => write!(f, "the plugin opened no instance (code {code})"),
+        }
+    }
+}
+
+impl std::error::Error for PluginError {}
+
+impl Plugin {
+    /// What it says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its name in `plugins.toml`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// State one account may keep, in bytes.
+    pub fn kv_quota(&self) -> u64 {
+        self.kv_quota
+    }
+
+    /// Checks one account's configuration against the plugin's own schema. No code of it runs.
+    ///
+    /// # Errors
+    /// All that is wrong, each with the place (`botToken: ...`); secrets are masked.
+    pub fn check_config(&self, config: &Value) -> Result<(), Vec<String>> {
+        let problems: Vec<String> = self
+            .schema
+            .iter_errors(config)
+            .map(|error| self.config_problem(&error))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn config_problem(&self, error: &jsonschema::ValidationError<'_>) -> String {
+        let at = error.instance_path().to_string();
+        let covers = |a: &str, b: &str| {
+            b.strip_prefix(a)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let secret = self
+            .manifest
+            .secrets
+            .iter()
+            .any(|s| covers(s, &at) || covers(&at, s));
+        let what = if secret {
+            error.masked().to_string()
+        } else {
+            error.to_string()
+        };
+        match at.trim_start_matches('/') {
+            "" => what,
+            place => format!("{}: {what}", place.replace('/', ".")),
+        }
+    }
+
+    /// Opens an instance for one account, loading the library if it is the first. The instance's
+    /// calls to the host are served by a task of `tasks`.
+    ///
+    /// # Errors
+    /// The library cannot be loaded, or the plugin opens no instance.
+    pub fn open(
+        &self,
+        start: AccountStart,
+        kv: Arc<dyn KvStore>,
+        tasks: &Tasks,
+    ) -> Result<(Instance, Inbound), PluginError> {
+        let table = self
+            .table
+            .get_or_init(|| library::load(&self.kept).map_err(Refusal::Load))
+            .clone()
+            .map_err(PluginError::Refused)?;
+        instance::open(table, self.manifest.clone(), start, kv, tasks)
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plugin({} for {})", self.name, self.manifest.id)
+    }
+}
