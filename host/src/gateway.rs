@@ -268,8 +268,12 @@ async fn live(config: Config, clock: Clock, mut steps: Steps) -> Result<(), Star
         _ => failure(e),
     })?;
     steps.done("listen");
-    let (plugins, _) = Plugins::load(&config.paths.plugins_file, &config.paths.plugin_store())
-        .map_err(config_error)?;
+    let (plugins, problems) =
+        Plugins::load(&config.paths.plugins_file, &config.paths.plugin_store())
+            .map_err(config_error)?;
+    for problem in problems {
+        tracing::error!("{problem}");
+    }
     steps.done("plugins");
     let running = build(config, clock, store, bound, &plugins, &mut steps)?;
     running.parts.channels.start().await.map_err(failure)?;

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
-use super::file::{Entry, PluginsFile, PluginsFileError};
+use super::file::{Entry, Isolation, PluginsFile, PluginsFileError};
 use super::plugin::Plugin;
 use super::store::LibraryStore;
 use super::{Refusal, digest, inspect, verify};
@@ -86,7 +86,8 @@ pub enum RowState {
 
 impl Plugins {
     /// Reads `file`, inspects and verifies each library and keeps a copy in `store_dir`
-    /// (`<state>/plugins/store`). No code of any plugin runs yet. Blocks on files.
+    /// (`<state>/plugins/store`). No code of any plugin runs yet. Blocks on files. The problems are
+    /// the caller's to tell.
     ///
     /// # Errors
     /// The file itself is missing or broken (exit code 78). A single plugin never is an error.
@@ -115,10 +116,7 @@ impl Plugins {
         };
         let mut problems = Vec::new();
         for entry in parsed.plugins.iter().map(toml::Spanned::get_ref) {
-            if let Some(problem) = plugins.add(file, &parsed, entry, &store) {
-                tracing::error!("{problem}");
-                problems.push(problem);
-            }
+            problems.extend(plugins.add(file, &parsed, entry, &store));
         }
         Ok((plugins, problems))
     }
@@ -201,6 +199,8 @@ impl Plugins {
         Ok(Plugin {
             name: entry.name.clone(),
             kv_quota: entry.limits.kv_mb.map_or(asked, |mb| mb << 20),
+            isolation: entry.isolation.unwrap_or(Isolation::InProcess),
+            limits: entry.limits.clone(),
             manifest: Arc::new(manifest),
             schema,
             kept,
@@ -211,6 +211,11 @@ impl Plugins {
     /// The plugin that serves a channel.
     pub fn get(&self, channel: &str) -> Option<&Arc<Plugin>> {
         self.by_channel.get(channel)
+    }
+
+    /// The plugin of this name, if it may be opened.
+    pub fn named(&self, name: &str) -> Option<&Arc<Plugin>> {
+        self.by_channel.values().find(|p| p.name == name)
     }
 
     /// All plugins that may be opened, by channel id.

@@ -86,8 +86,18 @@ pub enum Isolation {
     Process,
 }
 
+impl Isolation {
+    /// As `plugins.toml` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProcess => "in-process",
+            Self::Process => "process",
+        }
+    }
+}
+
 /// What a plugin may use.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Memory of its process.

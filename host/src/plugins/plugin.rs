@@ -2,12 +2,13 @@
 //! configuration, and the way to an instance.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use gateway_plugin::abi::PluginApi;
 use serde_json::Value;
 
+use super::file::{Isolation, Limits};
 use super::{AccountStart, Inbound, Instance, KvStore, Manifest, Refusal, instance, library};
 use crate::shutdown::Tasks;
 
@@ -18,6 +19,8 @@ pub struct Plugin {
     pub(super) schema: jsonschema::Validator,
     pub(super) kept: PathBuf,
     pub(super) kv_quota: u64,
+    pub(super) isolation: Isolation,
+    pub(super) limits: Limits,
     pub(super) table: OnceLock<Result<&'static PluginApi, Refusal>>,
 }
 
@@ -50,6 +53,24 @@ impl Plugin {
     /// Its name in `plugins.toml`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it runs.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// Where the copy of its library lies that is loaded; the name is the digest of its content.
+    pub fn library(&self) -> &Path {
+        &self.kept
+    }
+
+    /// True when an instance of the other would be no different: same code, place and limits.
+    pub fn same_as(&self, other: &Plugin) -> bool {
+        self.kept == other.kept
+            && self.kv_quota == other.kv_quota
+            && self.isolation == other.isolation
+            && self.limits == other.limits
     }
 
     /// State one account may keep, in bytes.
@@ -107,12 +128,28 @@ impl Plugin {
         kv: Arc<dyn KvStore>,
         tasks: &Tasks,
     ) -> Result<(Instance, Inbound), PluginError> {
-        let table = self
-            .table
+        instance::open(self.table()?, self.manifest.clone(), start, kv, tasks)
+    }
+
+    /// Loads the library now, so that a broken one is known before anybody depends on it. Blocks
+    /// on files.
+    ///
+    /// # Errors
+    /// The library cannot be loaded.
+    pub fn preload(&self) -> Result<(), PluginError> {
+        self.table().map(|_| ())
+    }
+
+    /// True once its library is part of this process; it stays so for ever.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.table.get(), Some(Ok(_)))
+    }
+
+    fn table(&self) -> Result<&'static PluginApi, PluginError> {
+        self.table
             .get_or_init(|| library::load(&self.kept).map_err(Refusal::Load))
             .clone()
-            .map_err(PluginError::Refused)?;
-        instance::open(table, self.manifest.clone(), start, kv, tasks)
+            .map_err(PluginError::Refused)
     }
 }
 
