@@ -186,6 +186,13 @@ pub const PLUGIN_BODY_BYTES_MAX: usize = 1 << 20;
 pub const PLUGIN_BLOB_BYTES_MAX: usize = 64 << 20;
 /// Largest library file, bytes.
 pub const LIBRARY_BYTES_MAX: u64 = 512 << 20;
+/// Of a library this much is in memory at a time while it is hashed and copied, bytes.
+pub const LIBRARY_PIECE_BYTES: usize = 64 << 10;
+/// What may be read of a library to inspect it, bytes: symbol tables of a development build are
+/// some megabytes, a hostile file may ask for its own size many times over.
+pub const INSPECT_BYTES_MAX: usize = 64 << 20;
+/// Largest signature file, bytes: it has one line of 138.
+pub const SIGNATURE_FILE_BYTES_MAX: u64 = 1_024;
 /// State one account may keep if neither the manifest nor `plugins.toml` says otherwise, bytes.
 pub const PLUGIN_KV_BYTES_DEFAULT: u64 = 16 << 20;
 /// Longest key of that state, bytes.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +15,7 @@ use serde::Serialize;
 use super::file::{Entry, Isolation, PluginsFile, PluginsFileError};
 use super::plugin::Plugin;
 use super::store::LibraryStore;
-use super::{Refusal, digest, inspect, verify};
+use super::{Refusal, access, inspect, verify};
 use crate::limits::{LIBRARY_BYTES_MAX, PLUGIN_KV_BYTES_DEFAULT};
 
 /// Everything `plugins.toml` names.
@@ -65,6 +66,12 @@ pub struct PluginRow {
     /// The file's digest, if it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// The key that signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// Where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// Whether it may be opened.
     pub state: RowState,
     /// Why not.
@@ -134,6 +141,8 @@ impl Plugins {
             version: None,
             path: entry.path.clone(),
             sha256: None,
+            signed_by: None,
+            isolation: None,
             state: RowState::Disabled,
             problem: None,
         };
@@ -170,11 +179,20 @@ impl Plugins {
     ) -> Result<Plugin, Refusal> {
         verify::supported(entry)?;
         let program = std::env::current_exe().ok();
-        let (path, bytes) = read_first(&parsed.candidates(file, entry, program.as_deref()))?;
-        row.path = path;
-        let sha256 = row.sha256.insert(digest(&bytes));
-        verify::trusted(&parsed.trust, entry, sha256)?;
-        let inspected = inspect::inspect(&bytes)?;
+        let (path, mut library) = open_first(&parsed.candidates(file, entry, program.as_deref()))?;
+        row.path.clone_from(&path);
+        if !parsed.trust.development {
+            access::only_ours(&path)?;
+        }
+        let unreadable = |e: std::io::Error| Refusal::NoFile(format!("{}: {e}", path.display()));
+        let sha256 = row
+            .sha256
+            .insert(verify::digest_of(&mut library).map_err(unreadable)?);
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let standing = verify::standing(&parsed.trust, entry, sha256, folder)?;
+        row.isolation = Some(standing.isolation);
+        row.signed_by = standing.signed_by;
+        let (kept, inspected) = keep(store, &path, &mut library, sha256)?;
         let manifest = inspected.manifest;
         row.channel = Some(manifest.id.clone());
         row.version = Some(manifest.version.clone());
@@ -190,16 +208,13 @@ impl Plugins {
         }
         let schema = jsonschema::validator_for(&manifest.config_schema)
             .map_err(|e| Refusal::Manifest(vec![format!("configSchema is no JSON Schema: {e}")]))?;
-        let kept = store
-            .keep(&bytes, sha256)
-            .map_err(|e| Refusal::Store(e.to_string()))?;
         let asked = Some(manifest.kv_quota_bytes)
             .filter(|n| *n > 0)
             .unwrap_or(PLUGIN_KV_BYTES_DEFAULT);
         Ok(Plugin {
             name: entry.name.clone(),
             kv_quota: entry.limits.kv_mb.map_or(asked, |mb| mb << 20),
-            isolation: entry.isolation.unwrap_or(Isolation::InProcess),
+            isolation: standing.isolation,
             limits: entry.limits.clone(),
             manifest: Arc::new(manifest),
             schema,
@@ -234,29 +249,56 @@ impl Plugins {
     }
 }
 
-/// The first of these files that is there, with its content.
-fn read_first(places: &[PathBuf]) -> Result<(PathBuf, Vec<u8>), Refusal> {
+/// Keeps a library and inspects what was kept: what was looked at is what will be loaded. A file
+/// that is refused leaves nothing behind.
+fn keep(
+    store: &LibraryStore,
+    path: &Path,
+    library: &mut File,
+    sha256: &str,
+) -> Result<(PathBuf, inspect::Inspected), Refusal> {
+    let kept = store.keep(library, sha256).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => Refusal::Changed(path.to_owned()),
+        _ => Refusal::Store(e.to_string()),
+    })?;
+    let inspected = File::open(&kept.path)
+        .map_err(|e| Refusal::Store(e.to_string()))
+        .and_then(|file| inspect::inspect_file(&file));
+    if inspected.is_err() && kept.fresh {
+        // Nobody knows it yet: it is as if it had never been kept.
+        store.forget(sha256).ok();
+    }
+    Ok((kept.path, inspected?))
+}
+
+/// The first of these files that is there.
+fn open_first(places: &[PathBuf]) -> Result<(PathBuf, File), Refusal> {
     for path in places {
-        let size = match std::fs::metadata(path) {
-            Ok(meta) if meta.is_file() => meta.len(),
-            Ok(_) => return Err(Refusal::NoFile(format!("{} is no file", path.display()))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(Refusal::NoFile(format!("{}: {e}", path.display()))),
-        };
-        if size > LIBRARY_BYTES_MAX {
-            let why = format!(
-                "{} has {size} bytes, over {LIBRARY_BYTES_MAX}",
-                path.display()
-            );
-            return Err(Refusal::NoFile(why));
+        match open_library(path) {
+            Ok(file) => return Ok((path.clone(), file)),
+            Err(None) => {}
+            Err(Some(refusal)) => return Err(refusal),
         }
-        let bytes =
-            std::fs::read(path).map_err(|e| Refusal::NoFile(format!("{}: {e}", path.display())))?;
-        return Ok((path.clone(), bytes));
     }
     let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
     Err(Refusal::NoFile(format!(
         "there is no such file (looked for {}): build it or correct its path",
         places.join(" and ")
     )))
+}
+
+/// Opens a file of a library's size; `Err(None)` if there is none.
+fn open_library(path: &Path) -> Result<File, Option<Refusal>> {
+    let refused = |why: String| Some(Refusal::NoFile(format!("{}{why}", path.display())));
+    let size = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_file() => meta.len(),
+        Ok(_) => return Err(refused(" is no file".to_owned())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(None),
+        Err(e) => return Err(refused(format!(": {e}"))),
+    };
+    if size > LIBRARY_BYTES_MAX {
+        let why = format!(" has {size} bytes, over {LIBRARY_BYTES_MAX}");
+        return Err(refused(why));
+    }
+    File::open(path).map_err(|e| refused(format!(": {e}")))
 }

@@ -1,13 +1,18 @@
 //! `plugins.toml`: which libraries are loaded and how far they are trusted; nothing else.
 //!
-//! Read once at start by [`Plugins::load`](super::Plugins::load) and by `openclaw plugins check`.
-//! An unknown key is an error with file, line and key: a misspelt limit must not be no limit.
+//! Read at start by [`Plugins::load`](super::Plugins::load) and by the `openclaw plugins` commands.
+//! An unknown key is an error with file, line and key: a misspelt limit must not be no limit. The
+//! same shape for editors is `schemas/plugins-toml.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+
+use super::access;
+use super::signature::PublicKey;
 
 /// The schema this gateway reads.
 const SCHEMA: u32 = 1;
@@ -21,6 +26,8 @@ pub struct PluginsFile {
     /// Whom to trust.
     #[serde(default)]
     pub trust: Trust,
+    /// Where `plugins install NAME` looks.
+    pub registry: Option<Registry>,
     /// The libraries, in order.
     #[serde(default, rename = "plugin")]
     pub plugins: Vec<toml::Spanned<Entry>>,
@@ -30,14 +37,81 @@ pub struct PluginsFile {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trust {
-    /// Keys by name.
-    pub keys: BTreeMap<String, String>,
+    /// Public keys by the name the operator gives them.
+    pub keys: BTreeMap<String, PublicKey>,
     /// Names of keys whose plugins may run in this process.
     pub trusted: Vec<String>,
-    /// Take plugins without a signature, by their digest alone?
-    pub allow_unsigned: bool,
+    /// Which plugins are taken without a signature, by their digest alone.
+    pub allow_unsigned: AllowUnsigned,
     /// Take whatever the build just made, without digests. Never on a machine that serves people.
     pub development: bool,
+}
+
+/// `allow_unsigned`: `false`, `true`, or the names of plugins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AllowUnsigned {
+    /// None.
+    #[default]
+    Never,
+    /// All.
+    Always,
+    /// Those of these names.
+    Named(Vec<String>),
+}
+
+impl AllowUnsigned {
+    /// Is the plugin of this name taken without a signature?
+    pub fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::Named(names) => names.iter().any(|n| n == name),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AllowUnsigned {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = AllowUnsigned;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or a list of plugin names")
+            }
+
+            fn visit_bool<E>(self, all: bool) -> Result<AllowUnsigned, E> {
+                Ok(if all {
+                    AllowUnsigned::Always
+                } else {
+                    AllowUnsigned::Never
+                })
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<AllowUnsigned, A::Error> {
+                let names = Vec::deserialize(de::value::SeqAccessDeserializer::new(seq))?;
+                Ok(AllowUnsigned::Named(names))
+            }
+        }
+        from.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        PublicKey::parse(&text).map_err(|why| de::Error::custom(format!("key {text:?} {why}")))
+    }
+}
+
+/// A registry: a folder or web address with an index of plugins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// The folder, or the address of `index.json` or of the folder that holds it.
+    pub url: String,
+    /// The name, under `[trust] keys`, of the key that signs the index.
+    pub key: Option<String>,
 }
 
 /// One library.
@@ -77,7 +151,7 @@ pub struct Signature {
 }
 
 /// Where a plugin runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// In the gateway itself.
@@ -93,6 +167,12 @@ impl Isolation {
             Self::InProcess => "in-process",
             Self::Process => "process",
         }
+    }
+}
+
+impl fmt::Display for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -134,7 +214,8 @@ impl PluginsFile {
     /// Reads and checks the file.
     ///
     /// # Errors
-    /// Missing, unreadable, not TOML, an unknown key, a value out of its range.
+    /// Missing, unreadable, not TOML, an unknown key, a value out of its range, or others than
+    /// its owner may write to it: a text that anybody can change names nobody's trust.
     pub fn read(file: &Path) -> Result<PluginsFile, PluginsFileError> {
         let text = std::fs::read_to_string(file).map_err(|e| {
             let fix = match e.kind() {
@@ -152,7 +233,20 @@ impl PluginsFile {
                 message: fix,
             }
         })?;
-        Self::parse(file, &text)
+        let refused = |message: String| PluginsFileError {
+            file: file.to_owned(),
+            line: None,
+            message,
+        };
+        let open_to_all = std::fs::metadata(file).is_ok_and(|meta| access::everybody_writes(&meta));
+        if let Some(told) = access::refusal(file).filter(|_| open_to_all) {
+            return Err(refused(told));
+        }
+        let parsed = Self::parse(file, &text)?;
+        match access::refusal(file).filter(|_| !parsed.trust.development) {
+            Some(told) => Err(refused(told)),
+            None => Ok(parsed),
+        }
     }
 
     /// Checks the file's text; `file` is for messages.
@@ -174,6 +268,9 @@ impl PluginsFile {
             );
             return Err(error(Some(parsed.schema.span()), message));
         }
+        if let Some(unknown) = parsed.unknown_key() {
+            return Err(error(None, unknown));
+        }
         let mut names = BTreeSet::new();
         for spanned in &parsed.plugins {
             let entry = spanned.get_ref();
@@ -192,6 +289,30 @@ impl PluginsFile {
             }
         }
         Ok(parsed)
+    }
+
+    /// A key that is named and not given.
+    fn unknown_key(&self) -> Option<String> {
+        let keys = &self.trust.keys;
+        let trusted = self
+            .trust
+            .trusted
+            .iter()
+            .map(|name| (name, "[trust] trusted"));
+        let registry = self.registry.iter().filter_map(|r| r.key.as_ref());
+        let (name, place) = trusted
+            .chain(registry.map(|name| (name, "[registry] key")))
+            .find(|(name, _)| !keys.contains_key(*name))?;
+        let known: Vec<&str> = keys.keys().map(String::as_str).collect();
+        Some(format!(
+            "{place} names the key {name:?}, [trust] keys has {}: give its public key there, \
+             `{name} = \"ed25519:…\"`, or take the name away",
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        ))
     }
 
     /// The places where an entry's library may be, in order: an absolute path is itself; a
@@ -235,7 +356,7 @@ mod tests {
             r#"
             schema = 1
             [trust]
-            keys = { release = "ed25519:AA" }
+            keys = { release = "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg" }
             trusted = ["release"]
             [[plugin]]
             name = "a"
@@ -255,7 +376,17 @@ mod tests {
         assert!(entries[0].enabled && entries[0].isolation.is_none());
         assert!(!entries[1].enabled && entries[1].isolation == Some(Isolation::Process));
         assert_eq!(entries[1].limits.kv_mb, Some(64));
-        assert!(!file.trust.development && !file.trust.allow_unsigned);
+        assert!(!file.trust.development && !file.trust.allow_unsigned.takes("a"));
+    }
+
+    #[test]
+    fn unsigned_plugins_are_allowed_by_name_or_all() {
+        let takes = |value: &str, name: &str| {
+            let file = check(&format!("schema = 1\n[trust]\nallow_unsigned = {value}")).unwrap();
+            file.trust.allow_unsigned.takes(name)
+        };
+        assert!(takes("true", "a") && !takes("false", "a"));
+        assert!(takes("[\"a\"]", "a") && !takes("[\"a\"]", "b"));
     }
 
     #[test]
@@ -296,6 +427,22 @@ mod tests {
                 "plugins.toml:5: name \"a\" must be given, and once only",
             ),
             ("schema = ", "plugins.toml:1:"),
+            (
+                "schema=1\n[trust]\nkeys = { a = \"ed25519:AAAA\" }",
+                "plugins.toml:3: key \"ed25519:AAAA\" holds 3 bytes, an Ed25519 key has 32",
+            ),
+            (
+                "schema=1\n[trust]\nallow_unsigned = 1",
+                "plugins.toml:3: invalid type: integer `1`, expected true, false or a list of",
+            ),
+            (
+                "schema=1\n[trust]\ntrusted = [\"x\"]",
+                "[trust] trusted names the key \"x\", [trust] keys has none: give its public key",
+            ),
+            (
+                "schema=1\n[registry]\nurl = \"r\"\nkey = \"y\"",
+                "[registry] key names the key \"y\"",
+            ),
         ];
         for (text, expected) in cases {
             let told = check(text).expect_err(text);

@@ -6,7 +6,8 @@
 //! | `directory` | which plugin serves which channel, and why others don't |
 //! | `plugin` | one plugin that may be opened |
 //! | `inspect` | reads a library's bytes; no code of it runs |
-//! | `verify` | its digest against `plugins.toml`; the place for signatures |
+//! | `access` | who else may write to its file |
+//! | `verify`, `signature` | its digest and its signature against `plugins.toml` |
 //! | `store` | the read-only copies that are loaded |
 //! | `library` | `dlopen` and the layout check, at the first account |
 //! | `instance` | one account: operations in, events out |
@@ -19,6 +20,7 @@
 //! `limits.rs`.
 
 mod abilities;
+mod access;
 mod calls;
 mod directory;
 pub mod file;
@@ -31,9 +33,10 @@ mod line;
 mod logs;
 mod plugin;
 mod refusal;
-mod store;
+pub mod signature;
+pub mod store;
 pub mod supervise;
-mod verify;
+pub mod verify;
 #[cfg(test)]
 mod tests;
 

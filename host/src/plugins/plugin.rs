@@ -73,6 +73,11 @@ impl Plugin {
             && self.limits == other.limits
     }
 
+    /// What `plugins.toml` lets it use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// State one account may keep, in bytes.
     pub fn kv_quota(&self) -> u64 {
         self.kv_quota

@@ -1,24 +1,39 @@
 //! Read-only copies of plugin libraries, each under the digest of its content. Only these copies
 //! are ever loaded: nobody can change a file between its check and its load, replacing the source
 //! cannot touch a running library, and a new version always has a new path.
+//!
+//! `directory` keeps what `plugins.toml` names, `openclaw plugins install` and `remove` keep and
+//! forget. A library passes through in pieces and is never in memory as a whole.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::verify::digest;
+use super::verify::{digest_of, each_piece};
 
 /// The folder of copies.
 #[derive(Debug)]
-pub(super) struct LibraryStore {
+pub struct LibraryStore {
     folder: PathBuf,
+}
+
+/// A copy in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where.
+    pub path: PathBuf,
+    /// It was not there before.
+    pub fresh: bool,
 }
 
 impl LibraryStore {
     /// Opens the folder and makes it if need be, for its owner only.
-    pub(super) fn open(folder: &Path) -> io::Result<LibraryStore> {
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(folder: &Path) -> io::Result<LibraryStore> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -29,41 +44,93 @@ impl LibraryStore {
         })
     }
 
-    /// Keeps a copy of `bytes`, whose digest is `sha256`, and gives its path. A copy that is
-    /// already there is used if it is whole, replaced by a new file if it is not.
-    pub(super) fn keep(&self, bytes: &[u8], sha256: &str) -> io::Result<PathBuf> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let path = self.folder.join(format!("{sha256}.so"));
-        match fs::read(&path) {
-            Ok(kept) if kept == bytes => return Ok(path),
-            Ok(kept) => tracing::warn!(
-                path = %path.display(),
-                found = digest(&kept),
-                "a kept plugin library was altered, it is replaced"
-            ),
+    /// Where the copy of this digest is, or would be.
+    pub fn path_of(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.so"))
+    }
+
+    /// Keeps a copy of `source`, whose digest was found to be `sha256`. A copy that is already
+    /// there is used if it is whole, replaced by a new file if it is not.
+    ///
+    /// # Errors
+    /// The system's; `InvalidData` if the source is no longer of that digest.
+    pub fn keep(&self, source: &mut File, sha256: &str) -> io::Result<Kept> {
+        let path = self.path_of(sha256);
+        match File::open(&path) {
+            Ok(mut kept) => {
+                if same_file(source, &kept)? {
+                    return Ok(Kept { path, fresh: false });
+                }
+                let found = digest_of(&mut kept)?;
+                if found == sha256 {
+                    return Ok(Kept { path, fresh: false });
+                }
+                tracing::warn!(
+                    path = %path.display(),
+                    found,
+                    "a kept plugin library was altered, it is replaced"
+                );
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
+        self.copy(source, sha256, &path)?;
+        Ok(Kept { path, fresh: true })
+    }
+
+    /// Forgets the copy of this digest and its signature; neither need be there. Who has it open
+    /// or mapped keeps it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn forget(&self, sha256: &str) -> io::Result<()> {
+        let path = self.path_of(sha256);
+        for path in [signature_beside(&path), path] {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&self, source: &mut File, sha256: &str, path: &Path) -> io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let part = self
             .folder
             .join(format!(".{sha256}.{}.{n}", std::process::id()));
-        let written = write_new(&part, bytes).and_then(|()| fs::rename(&part, &path));
+        let written = write_new(&part, source, sha256).and_then(|()| fs::rename(&part, path));
         if written.is_err() {
             // What is left of a failed copy is of no use to anybody.
             fs::remove_file(&part).ok();
         }
-        written.map(|()| path)
+        written
     }
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Where the signature of a library lies if nobody says otherwise: its name and `.sig`.
+pub fn signature_beside(library: &Path) -> PathBuf {
+    let mut name = library.as_os_str().to_owned();
+    name.push(".sig");
+    PathBuf::from(name)
+}
+
+fn same_file(one: &File, two: &File) -> io::Result<bool> {
+    let (one, two) = (one.metadata()?, two.metadata()?);
+    Ok((one.dev(), one.ino()) == (two.dev(), two.ino()))
+}
+
+fn write_new(path: &Path, source: &mut File, sha256: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o500)
         .open(path)?;
-    file.write_all(bytes)?;
+    let copied = each_piece(source, |piece| file.write_all(piece))?;
+    if copied != sha256 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     file.sync_all()
 }
 
@@ -71,36 +138,43 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::plugins::digest;
 
     #[test]
     fn copies_are_kept_by_content_and_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("plugins/store");
         let store = LibraryStore::open(&folder).unwrap();
-        assert_eq!(
-            fs::metadata(&folder).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
 
-        let path = store.keep(b"one", &digest(b"one")).unwrap();
-        assert!(path.ends_with(format!("{}.so", digest(b"one"))));
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o500
-        );
-        let open = fs::File::open(&path).unwrap();
-        assert_eq!(store.keep(b"one", &digest(b"one")).unwrap(), path);
+        let source = dir.path().join("one.so");
+        fs::write(&source, b"one").unwrap();
+        let mut source = File::open(&source).unwrap();
+        let sha256 = digest(b"one");
+        let kept = store.keep(&mut source, &sha256).unwrap();
+        assert!(kept.fresh && kept.path.ends_with(format!("{sha256}.so")));
+        assert_eq!(mode(&kept.path), 0o500);
+        let open = File::open(&kept.path).unwrap();
+        let again = store.keep(&mut source, &sha256).unwrap();
+        assert_eq!((again.fresh, &again.path), (false, &kept.path));
+        let itself = store.keep(&mut File::open(&kept.path).unwrap(), &sha256);
+        assert!(!itself.unwrap().fresh);
 
-        fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
-        fs::write(&path, b"evil").unwrap();
-        assert_eq!(store.keep(b"one", &digest(b"one")).unwrap(), path);
-        assert_eq!(fs::read(&path).unwrap(), b"one");
+        fs::set_permissions(&kept.path, Permissions::from_mode(0o700)).unwrap();
+        fs::write(&kept.path, b"evil").unwrap();
+        assert!(store.keep(&mut source, &sha256).unwrap().fresh);
+        assert_eq!(fs::read(&kept.path).unwrap(), b"one");
         // The file somebody holds open (or has mapped) is another one than the new copy.
         assert_eq!(io::read_to_string(open).unwrap(), "evil");
-        assert_eq!(
-            fs::read_dir(&folder).unwrap().count(),
-            1,
-            "nothing else is left behind"
-        );
+
+        let other = store.keep(&mut source, &digest(b"two")).unwrap_err();
+        assert_eq!(other.kind(), io::ErrorKind::InvalidData);
+        let left = || fs::read_dir(&folder).unwrap().count();
+        assert_eq!(left(), 1, "nothing else is left behind");
+        fs::write(signature_beside(&kept.path), "s").unwrap();
+        store.forget(&sha256).unwrap();
+        store.forget(&sha256).unwrap();
+        assert_eq!(left(), 0);
     }
 }

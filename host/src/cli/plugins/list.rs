@@ -98,6 +98,8 @@ mod tests {
             version: problem.is_none().then(|| "1.0.0".to_owned()),
             path: format!("/opt/gateway/lib{name}.so").into(),
             sha256: problem.is_none().then(|| "ab".repeat(32)),
+            signed_by: None,
+            isolation: None,
             state,
             problem: problem.map(str::to_owned),
         }

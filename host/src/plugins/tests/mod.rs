@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod files;
+mod refusals;
 mod running;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
