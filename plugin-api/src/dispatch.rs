@@ -4,9 +4,10 @@
 //! Every operation is a task of the library's runtime, behind the panic barrier, and ends with
 //! exactly one RESPONSE: its result, its error, `Panic` or `Cancelled`.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use gateway_plugin_abi::{kind, rc};
@@ -52,6 +53,13 @@ impl<S: Surface> Dispatcher<S> {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Alive as long as anything of the account is: its surface, or a handle to the host.
+    pub(crate) fn remains(&self) -> Vec<Weak<dyn Any + Send + Sync>> {
+        let surface: Weak<Inner<S>> = Arc::downgrade(&self.inner);
+        let handle: Weak<Shared> = Arc::downgrade(&self.inner.shared);
+        vec![surface, handle]
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -1,5 +1,5 @@
 //! The SDK for surface plugins: one crate, used by authors (feature `sdk`) and, for its message
-//! types alone, by the host. `README.md` beside this crate shows a whole plugin in 30 lines.
+//! types and the conformance checks alone, by the host. `README.md` beside this crate shows a whole plugin in 30 lines.
 //!
 //! | module | what is in it |
 //! | --- | --- |
@@ -9,6 +9,7 @@
 //! | `cx` | what the host lends: emit, kv, spawn |
 //! | `export` | `export_plugin!` |
 //! | `testkit` | a mock host and checks for a plugin's own tests |
+//! | `conformance` | what every surface must do, as a list of checks; `conformance!` |
 //! | `dispatch`, `runtime`, `barrier`, `log` | the machinery between frames and the trait |
 
 pub mod manifest;
@@ -30,6 +31,8 @@ pub mod runtime;
 pub mod export;
 #[cfg(feature = "sdk")]
 pub mod testkit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use gateway_plugin_abi as abi;
 #[cfg(feature = "sdk")]

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::message::Op;
+
 /// The message schema this SDK speaks: `1.API_MINOR`.
 pub const API_MAJOR: u16 = 1;
 /// See [`API_MAJOR`]; grows by one whenever `message` gains something.
@@ -61,7 +63,7 @@ pub struct Manifest {
     pub licence: Option<String>,
     /// Names of [`CAPABILITIES`], chat types among them, and `actions:<name>`.
     pub capabilities: Vec<String>,
-    /// Login methods [`Op::Login`](crate::message::Op::Login) takes.
+    /// Login methods [`Op::Login`] takes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub login: Vec<String>,
     /// Paths below the plugin's own that providers may call.
@@ -97,6 +99,45 @@ impl Manifest {
     /// Is this ability declared?
     pub fn has(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|c| c == capability)
+    }
+
+    /// What the operation needs and this manifest does not declare; `None` if it may be asked.
+    ///
+    /// ```
+    /// use gateway_plugin::manifest::Manifest;
+    /// use gateway_plugin::message::Op;
+    ///
+    /// let manifest = Manifest::default();
+    /// assert_eq!(manifest.lacks(&Op::Ping), None);
+    /// assert_eq!(manifest.lacks(&Op::Logout).as_deref(), Some("login"));
+    /// ```
+    pub fn lacks(&self, op: &Op) -> Option<String> {
+        let needed = match op {
+            Op::Edit(_) => "edit",
+            Op::Unsend { .. } => "unsend",
+            Op::React(_) => "reactions",
+            Op::Poll { .. } => "polls",
+            Op::Typing { .. } => "typing",
+            Op::MarkRead { .. } => "readReceipts",
+            Op::FetchMedia { .. } => "media",
+            Op::Directory { .. } => "directory",
+            Op::Http(_) => "webhook",
+            Op::Action { name, .. } => {
+                let declared = self.has(&format!("actions:{name}"));
+                return (!declared).then(|| name.clone());
+            }
+            Op::Login(login) => {
+                let declared = self.login.contains(&login.method);
+                return (!declared).then(|| "this login method".to_owned());
+            }
+            Op::LoginInput { .. } | Op::Logout => {
+                return self.login.is_empty().then(|| "login".to_owned());
+            }
+            Op::Start(_) | Op::Send(_) | Op::Probe | Op::Ping | Op::Stop { .. } | Op::Unknown => {
+                return None;
+            }
+        };
+        (!self.has(needed)).then(|| needed.to_owned())
     }
 
     /// Everything that is wrong with it, in words; empty if it is right.

@@ -14,6 +14,7 @@ mod credentials;
 mod devices;
 mod events;
 mod models;
+mod plugin_authors;
 mod plugins;
 mod requests;
 mod send;

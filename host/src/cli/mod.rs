@@ -68,7 +68,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Send(args) => send::run(args, screen),
         Command::Agent(args) => return agent::run(args, screen),
         Command::Devices(command) => devices::run(command, screen),
-        Command::Plugins(command) => plugins::run(command, screen),
+        Command::Plugins(command) => return plugins::run(command, screen),
         Command::Channels(ChannelsCommand::Status(args)) => channels::run(args, screen),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -2,48 +2,16 @@
 //! asked for what its manifest does not declare.
 
 use gateway_plugin::manifest::Manifest;
-use gateway_plugin::message::{Op, SurfaceError};
+use gateway_plugin::message::{ErrorKind, Op, SurfaceError};
 
 /// `Unsupported` if the manifest lacks the operation's ability.
 pub(super) fn check(manifest: &Manifest, op: &Op) -> Result<(), SurfaceError> {
-    let needed = match op {
-        Op::Edit(_) => "edit",
-        Op::Unsend { .. } => "unsend",
-        Op::React(_) => "reactions",
-        Op::Poll { .. } => "polls",
-        Op::Typing { .. } => "typing",
-        Op::MarkRead { .. } => "readReceipts",
-        Op::FetchMedia { .. } => "media",
-        Op::Directory { .. } => "directory",
-        Op::Http(_) => "webhook",
-        Op::Action { name, .. } => {
-            return declared(manifest.has(&format!("actions:{name}")), manifest, name);
-        }
-        Op::Login(login) => {
-            return declared(
-                manifest.login.contains(&login.method),
-                manifest,
-                "this login method",
-            );
-        }
-        Op::LoginInput { .. } | Op::Logout => {
-            return declared(!manifest.login.is_empty(), manifest, "login");
-        }
-        Op::Start(_) | Op::Send(_) | Op::Probe | Op::Ping | Op::Stop { .. } | Op::Unknown => {
-            return Ok(());
-        }
-    };
-    declared(manifest.has(needed), manifest, needed)
-}
-
-fn declared(yes: bool, manifest: &Manifest, what: &str) -> Result<(), SurfaceError> {
-    if yes {
+    let Some(lacking) = manifest.lacks(op) else {
         return Ok(());
-    }
-    let kind = gateway_plugin::message::ErrorKind::Unsupported;
+    };
     Err(SurfaceError::new(
-        kind,
-        format!("{what} is not supported by {}", manifest.id),
+        ErrorKind::Unsupported,
+        format!("{lacking} is not supported by {}", manifest.id),
     ))
 }
 

@@ -251,7 +251,7 @@ impl Plugins {
 
 /// Keeps a library and inspects what was kept: what was looked at is what will be loaded. A file
 /// that is refused leaves nothing behind.
-fn keep(
+pub(super) fn keep(
     store: &LibraryStore,
     path: &Path,
     library: &mut File,
@@ -272,7 +272,7 @@ fn keep(
 }
 
 /// The first of these files that is there.
-fn open_first(places: &[PathBuf]) -> Result<(PathBuf, File), Refusal> {
+pub(super) fn open_first(places: &[PathBuf]) -> Result<(PathBuf, File), Refusal> {
     for path in places {
         match open_library(path) {
             Ok(file) => return Ok((path.clone(), file)),

@@ -158,7 +158,6 @@ impl Instance {
         media: Bytes,
         deadline: Duration,
     ) -> Result<OpResult, SurfaceError> {
-        let until = Instant::now() + deadline;
         abilities::check(&self.shared.manifest, &op)?;
         let body = serde_json::to_vec(&op).map_err(|e| {
             SurfaceError::new(
@@ -166,12 +165,26 @@ impl Instance {
                 format!("operation cannot be encoded: {e}"),
             )
         })?;
+        self.request_body(&body, media, deadline).await
+    }
+
+    /// The same with a body as it is, declared or not.
+    ///
+    /// # Errors
+    /// As [`Instance::request`], apart from what is not declared.
+    pub(super) async fn request_body(
+        &self,
+        body: &[u8],
+        media: Bytes,
+        deadline: Duration,
+    ) -> Result<OpResult, SurfaceError> {
+        let until = Instant::now() + deadline;
         let Ok(permit) = tokio::time::timeout_at(until, self.shared.inflight.acquire()).await
         else {
             return Err(busy("too many operations under way"));
         };
         let _permit = permit.map_err(|_| gone())?;
-        let (status, body, blob) = self.exchange(&body, media, until).await?;
+        let (status, body, blob) = self.exchange(body, media, until).await?;
         if status == 0 {
             return self.decode(&body, blob);
         }
@@ -311,17 +324,24 @@ impl Instance {
                 "the plugin did not stop by itself"
             );
         }
+        self.close(grace).await;
+    }
+
+    /// Ends the instance without a goodbye. False if the plugin holds up its closing past `grace`.
+    pub(super) async fn close(&self, grace: Duration) -> bool {
         self.shared.inflight.close();
         self.shared.intake.close();
         let line = self.shared.line.clone();
         // Closing waits for calls under way, which a faulty plugin may hold up.
         let closed = tokio::task::spawn_blocking(move || line.close(0));
-        if tokio::time::timeout(grace, closed).await.is_err() {
+        let in_time = tokio::time::timeout(grace, closed).await.is_ok();
+        if !in_time {
             tracing::warn!(
                 plugin = self.shared.intake.plugin,
                 "the plugin holds up its closing"
             );
         }
+        in_time
     }
 }
 

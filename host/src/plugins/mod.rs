@@ -15,6 +15,7 @@
 //! | `abilities` | what it may be asked for |
 //! | `supervise` | when it must be started anew |
 //! | `kv` | its state |
+//! | `trial` | one library file on trial: the conformance checks from outside |
 //!
 //! [`Plugins::load`] is called once at start, `channels` opens instances. Their bounds stand in
 //! `limits.rs`.
@@ -36,6 +37,7 @@ mod refusal;
 pub mod signature;
 pub mod store;
 pub mod supervise;
+mod trial;
 pub mod verify;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ pub use instance::{AccountStart, Ack, Inbound, InboundEvent, Instance, InstanceS
 pub use kv::{KvError, KvStore, KvWrite, StoreKv};
 pub use plugin::{Plugin, PluginError};
 pub use refusal::Refusal;
+pub use trial::{Trial, TrialAccount};
 pub use verify::digest;
 
 /// The message schema this gateway speaks, `1.N`.

@@ -140,6 +140,12 @@ fn inbound(id: String, chat: &str, text: String) -> InboundMessage {
 export_plugin!(Echo, "plugin.json");
 
 #[cfg(test)]
+gateway_plugin::conformance!(
+    Echo,
+    gateway_plugin::conformance::Setup::new(serde_json::json!({}), "echo:ann")
+);
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;

@@ -8,7 +8,6 @@ mod messages;
 mod plugins;
 mod time;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -16,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
-pub use plugins::{PluginsCommand, PluginsListArgs};
+pub use plugins::{PluginsCommand, PluginsListArgs, PluginsTestArgs};
 use time::milliseconds;
 
 use super::client::{Access, Flags};

@@ -2,17 +2,23 @@
 //! command; called by [`cli::main`](super::main).
 
 mod list;
+mod test;
+mod trial;
+
+use std::process::ExitCode;
 
 use super::args::PluginsCommand;
 use super::error::CliResult;
 use super::output::Screen;
 
-/// Runs one of the commands.
+/// Runs one of the commands; the exit code of one that was done but found something wrong is 1.
 ///
 /// # Errors
 /// As the command says.
-pub fn run(command: &PluginsCommand, screen: &Screen) -> CliResult<()> {
+pub fn run(command: &PluginsCommand, screen: &Screen) -> CliResult<ExitCode> {
     match command {
         PluginsCommand::List(args) => list::run(args, screen),
-    }
+        PluginsCommand::Test(args) => return test::run(args, screen),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

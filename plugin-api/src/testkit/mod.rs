@@ -4,31 +4,36 @@
 //! are left out. Nothing here waits for a time: every wait is for a state, bounded by
 //! [`PATIENCE`].
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
-use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use gateway_plugin_abi::{kind, rc};
-use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::cx::{Answer, HostLine};
 use crate::dispatch::Dispatcher;
-use crate::manifest::Manifest;
 use crate::message::{
     ErrorKind, Event, HostCall, HostInfo, HostReply, LogRecord, Media, Op, OpResult, StartRequest,
     StopReason, SurfaceError,
 };
 use crate::surface::{Res, Surface};
 
+mod manifest;
+
+pub use manifest::check_manifest;
+
 /// How long a test waits before it gives up. Only a broken plugin waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Calls to the host that may wait, as with a real one.
 const CALLS_MAX: usize = 64;
+
+/// Events that may be under way, as with a real one.
+const EVENTS_MAX: usize = 64;
 
 /// A host for one account of `S`.
 pub struct MockHost<S> {
@@ -45,15 +50,19 @@ struct State {
     kv: Mutex<BTreeMap<String, Media>>,
     logs: Mutex<Vec<LogRecord>>,
     fatals: Mutex<Vec<String>>,
+    /// What a real host would hold against the plugin.
+    complaints: Mutex<Vec<String>>,
+    /// Events that are not acknowledged yet.
+    unsettled: AtomicUsize,
     /// Frames the host owes; sent by a task, because a host never answers within a call.
     answers: mpsc::Sender<(u64, i32, Vec<u8>, Media)>,
 }
 
 /// An event that waits to be acknowledged.
-struct Taken {
-    id: u64,
-    event: Event,
-    media: Media,
+pub(crate) struct Taken {
+    pub(crate) id: u64,
+    pub(crate) event: Event,
+    pub(crate) media: Media,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,8 +74,14 @@ impl HostLine for Arc<State> {
         match what {
             kind::EVENT => {
                 let Ok(event) = serde_json::from_slice(body) else {
+                    self.complain("an event that cannot be read");
                     return rc::BAD_FRAME;
                 };
+                if self.unsettled.fetch_add(1, Ordering::AcqRel) >= EVENTS_MAX {
+                    self.unsettled.fetch_sub(1, Ordering::AcqRel);
+                    self.complain("an event without a credit for it");
+                    return rc::BUSY;
+                }
                 locked(&self.events).push_back(Taken {
                     id,
                     event,
@@ -88,16 +103,25 @@ impl HostLine for Arc<State> {
             }
             kind::LOG => locked(&self.logs).extend(serde_json::from_slice(body)),
             kind::FATAL => {
-                locked(&self.fatals).push(String::from_utf8_lossy(body).into_owned());
+                let text = String::from_utf8_lossy(body).into_owned();
+                self.complain(&format!("it asked to be started anew: {text}"));
+                locked(&self.fatals).push(text);
                 self.arrived.notify_one();
             }
-            _ => return rc::UNSUPPORTED,
+            _ => {
+                self.complain("a frame of a kind nobody knows");
+                return rc::UNSUPPORTED;
+            }
         }
         rc::OK
     }
 }
 
 impl State {
+    fn complain(&self, what: &str) {
+        locked(&self.complaints).push(what.to_owned());
+    }
+
     fn serve(&self, body: &[u8], blob: Media) -> (i32, Vec<u8>, Media) {
         let mut kv = locked(&self.kv);
         let (reply, blob) = match serde_json::from_slice(body) {
@@ -155,6 +179,8 @@ impl<S: Surface> MockHost<S> {
             kv: Mutex::new(kv),
             logs: Mutex::default(),
             fatals: Mutex::default(),
+            complaints: Mutex::default(),
+            unsettled: AtomicUsize::new(0),
             answers,
         });
         let runtime = tokio::runtime::Handle::current();
@@ -168,7 +194,7 @@ impl<S: Surface> MockHost<S> {
                 dispatcher.deliver(kind::RESPONSE, id, status, &body, blob);
             }
         });
-        dispatcher.deliver(kind::CREDIT, 64, 0, &[], Media::new());
+        dispatcher.deliver(kind::CREDIT, EVENTS_MAX as u64, 0, &[], Media::new());
         Self {
             dispatcher,
             state,
@@ -195,19 +221,33 @@ impl<S: Surface> MockHost<S> {
             .map(|_| ())
     }
 
-    /// Asks for one operation.
+    /// Asks for one operation. Dropping the future cancels it, as a real host does.
     ///
     /// # Errors
     /// The plugin's own; `Timeout` after [`PATIENCE`].
     pub async fn request(&self, op: Op, media: Media) -> Res<OpResult> {
+        let body = serde_json::to_vec(&op)
+            .map_err(|e| SurfaceError::new(ErrorKind::InvalidRequest, e.to_string()))?;
+        self.request_body(&body, media, PATIENCE).await
+    }
+
+    /// The same with a body as it is, for what only another version of the host would ask.
+    ///
+    /// # Errors
+    /// As [`MockHost::request`]; `Timeout` after `patience`.
+    pub async fn request_body(
+        &self,
+        body: &[u8],
+        media: Media,
+        patience: Duration,
+    ) -> Res<OpResult> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         locked(&self.state.pending).insert(id, sender);
-        let body = serde_json::to_vec(&op)
-            .map_err(|e| SurfaceError::new(ErrorKind::InvalidRequest, e.to_string()))?;
-        self.dispatcher.deliver(kind::REQUEST, id, 0, &body, media);
+        let _cancel = Cancel(self, id);
+        self.dispatcher.deliver(kind::REQUEST, id, 0, body, media);
         let late = || SurfaceError::new(ErrorKind::Timeout, "no answer from the plugin");
-        let answer = tokio::time::timeout(PATIENCE, receiver)
+        let answer = tokio::time::timeout(patience, receiver)
             .await
             .map_err(|_| late())?;
         let (status, body, blob) = answer.map_err(|_| late())?;
@@ -236,6 +276,34 @@ impl<S: Surface> MockHost<S> {
         .await
         .ok();
         self.dispatcher.close();
+    }
+
+    /// Ends the instance without a goodbye; nothing comes from it afterwards.
+    pub(crate) fn close(&self) {
+        self.dispatcher.close();
+    }
+
+    /// Alive as long as anything of the account is.
+    pub(crate) fn remains(&self) -> Vec<Weak<dyn Any + Send + Sync>> {
+        self.dispatcher.remains()
+    }
+
+    /// The next event, to be settled by the caller. Cancel-safe.
+    pub(crate) async fn taken(&self) -> Taken {
+        loop {
+            let arrived = self.state.arrived.notified();
+            let taken = locked(&self.state.events).pop_front();
+            if let Some(taken) = taken {
+                return taken;
+            }
+            arrived.await;
+        }
+    }
+
+    /// What a real host would hold against the plugin: frames that make no sense, events past
+    /// the credits, requests to be started anew.
+    pub fn complaints(&self) -> Vec<String> {
+        locked(&self.state.complaints).clone()
     }
 
     /// The next event, acknowledged as a host does that has it on disk.
@@ -268,7 +336,9 @@ impl<S: Surface> MockHost<S> {
         taken.event
     }
 
-    fn settle(&self, id: u64, status: i32, body: Vec<u8>) {
+    /// Answers an event and gives its credit back.
+    pub(crate) fn settle(&self, id: u64, status: i32, body: Vec<u8>) {
+        self.state.unsettled.fetch_sub(1, Ordering::AcqRel);
         if id != 0 {
             self.dispatcher
                 .deliver(kind::RESPONSE, id, status, &body, Media::new());
@@ -314,84 +384,21 @@ impl<S: Surface> MockHost<S> {
     }
 }
 
+/// Tells the plugin when nobody waits for an answer any more.
+struct Cancel<'a, S: Surface>(&'a MockHost<S>, u64);
+
+impl<S: Surface> Drop for Cancel<'_, S> {
+    fn drop(&mut self) {
+        let Cancel(host, id) = self;
+        if locked(&host.state.pending).remove(id).is_some() {
+            host.dispatcher
+                .deliver(kind::CANCEL, *id, 0, &[], Media::new());
+        }
+    }
+}
+
 impl<S: Surface> Default for MockHost<S> {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Checks a manifest's text against its rules and against `S::Config`: every field the plugin
-/// reads must be in `configSchema`, and each of the schema's `examples` must be a configuration
-/// the plugin can read.
-///
-/// # Errors
-/// All that is wrong.
-pub fn check_manifest<S: Surface>(json: &str) -> Result<Manifest, Vec<String>> {
-    let manifest: Manifest =
-        serde_json::from_str(json).map_err(|e| vec![format!("plugin.json: {e}")])?;
-    let mut problems = manifest.problems();
-    let schema = &manifest.config_schema;
-    for field in fields_of::<S::Config>() {
-        let property = schema.get("properties").and_then(|all| all.get(field));
-        if property.is_none() {
-            problems.push(format!(
-                "configSchema lacks {field:?}, which the plugin reads"
-            ));
-        }
-    }
-    let examples = schema.get("examples").and_then(Value::as_array);
-    for example in examples.into_iter().flatten() {
-        if let Err(e) = serde_json::from_value::<S::Config>(example.clone()) {
-            problems.push(format!("the plugin cannot read the example {example}: {e}"));
-        }
-    }
-    for pointer in &manifest.secrets {
-        let top = pointer.split('/').nth(1).unwrap_or_default();
-        if schema
-            .get("properties")
-            .and_then(|all| all.get(top))
-            .is_none()
-        {
-            problems.push(format!("secret {pointer:?} is not in configSchema"));
-        }
-    }
-    if problems.is_empty() {
-        Ok(manifest)
-    } else {
-        Err(problems)
-    }
-}
-
-/// The names a struct reads, learned by asking it.
-fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
-    struct Ask<'a>(&'a mut &'static [&'static str]);
-
-    impl<'de> Deserializer<'de> for Ask<'_> {
-        type Error = de::value::Error;
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-            Err(de::Error::custom("only asking"))
-        }
-
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            _: V,
-        ) -> Result<V::Value, Self::Error> {
-            *self.0 = fields;
-            Err(de::Error::custom("only asking"))
-        }
-
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-        }
-    }
-
-    let mut fields: &'static [&'static str] = &[];
-    let asked = PhantomData::<T>;
-    // Always an error: nothing was given to be read.
-    de::DeserializeSeed::deserialize(asked, Ask(&mut fields)).err();
-    fields
 }

@@ -1,0 +1,93 @@
+//! The commands for those who write plugins: `plugins test`, on real libraries.
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::binaries;
+use support::cli::{Ran, run};
+
+/// Runs the suite on a library, with `more` on the command line.
+async fn tested(library: &Path, more: &[&str]) -> Ran {
+    let home = tempfile::tempdir().unwrap();
+    let file = library.to_str().unwrap();
+    let ran = run(home.path(), &[&["plugins", "test", file], more].concat()).await;
+    let left = home.path().join(".openclaw/plugins");
+    let left = std::fs::read_dir(left).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "copies are left behind");
+    ran
+}
+
+fn outcome<'a>(report: &'a Value, name: &str) -> &'a str {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name);
+    check.unwrap()["outcome"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_good_library_conforms() {
+    let echo = binaries::library("gateway-plugin-echo");
+    let ran = tested(&echo, &["--to", "echo:ann", "--json"]).await;
+    let report = ran.json();
+    assert_eq!(
+        (ran.code, &report["ok"]),
+        (Some(0), &true.into()),
+        "{report:#}"
+    );
+    assert_eq!(
+        (&report["plugin"], &report["api"]),
+        (&"echo".into(), &"1.0".into())
+    );
+    assert_eq!(
+        (report["passed"].as_u64(), report["skipped"].as_u64()),
+        (Some(17), Some(1))
+    );
+    assert_eq!(outcome(&report, "panic"), "skipped");
+
+    let only = tested(&echo, &["--only", "ping,send"]).await;
+    assert_eq!(only.code, Some(0), "{only:?}");
+    assert!(only.out.contains("│ ping  │ passed │"), "{}", only.out);
+    let last = "echo 0.1.0 conforms to API 1.0: 2 passed, 0 failed, 0 skipped\n";
+    assert!(only.out.ends_with(last), "{}", only.out);
+}
+
+#[tokio::test]
+async fn a_faulty_one_is_told_what_is_wrong() {
+    let faulty = binaries::library("gateway-faulty-plugin");
+    let ran = tested(&faulty, &["--only", "send,declared", "--json"]).await;
+    let report = ran.json();
+    assert_eq!(
+        (ran.code, &report["ok"]),
+        (Some(1), &false.into()),
+        "{report:#}"
+    );
+    assert_eq!(outcome(&report, "send"), "failed");
+    let found = report["checks"][0]["found"].as_str().unwrap();
+    assert_eq!(found, "two messages have the same messageId \"1\"");
+    let found = report["checks"][1]["found"].as_str().unwrap();
+    assert!(
+        found.contains("typing is not supported by this surface"),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_tested_is_refused() {
+    let refused = async |arguments: &[&str], code: i32, words: &str| {
+        let home = tempfile::tempdir().unwrap();
+        let ran = run(home.path(), &[&["plugins", "test"], arguments].concat()).await;
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.err.contains(words), "{ran:?}");
+    };
+    let echo = binaries::library("gateway-plugin-echo");
+    let echo = echo.to_str().unwrap();
+    refused(&["missing.so"], 1, "build it first: cargo build").await;
+    refused(
+        &[binaries::openclaw().to_str().unwrap()],
+        1,
+        "not a gateway plugin",
+    )
+    .await;
+    refused(&[echo, "--only", "pong"], 2, "name one of manifest,").await;
+    refused(&[echo, "--config", "{"], 2, "--config is no JSON").await;
+    refused(&[echo, "--config", "no-such-file"], 1, "no-such-file").await;
+}
