@@ -21,7 +21,7 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         #[allow(clippy::disallowed_methods, reason = "the one home of the wall clock")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        since_epoch.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+        since_epoch.map_or(0, crate::spell::millis)
     }
 
     /// A fresh random UUID (version 4), lower case with hyphens.

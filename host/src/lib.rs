@@ -9,6 +9,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 // ── ground: words and numbers
 pub mod limits;
 pub mod error;
+pub mod spell;
 pub mod clock;
 pub mod files;
 pub mod shutdown;

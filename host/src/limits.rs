@@ -41,6 +41,8 @@ pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
 pub const STORE_BATCH_JOBS_MAX: usize = 256;
 /// Requests waiting for the devices task.
 pub const DEVICES_QUEUE_MAX: usize = 256;
+/// Visitors the devices task decides on in one commit: a crowd that returns costs few of them.
+pub const ADMISSIONS_AT_ONCE: usize = 64;
 /// Connections between accept and hello-ok, over all addresses.
 pub const HANDSHAKES_MAX: usize = 256;
 /// Log lines waiting for the writer of the log; more are dropped and counted.

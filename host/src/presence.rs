@@ -125,12 +125,15 @@ impl Presence {
 
     fn publish(&self) {
         let (presence, health) = self.versions();
+        if self.inner.hub.is_empty() {
+            return;
+        }
         let event = PresenceEvent {
             presence: self.list(),
         };
-        self.inner
-            .hub
-            .publish(Event::new("presence", &event).state_version(presence, health));
+        let json = serde_json::to_string(&event).expect("presence has text keys");
+        let event = Event::versioned("presence", &json, presence, health);
+        self.inner.hub.publish(event);
     }
 
     fn bump(&self) {

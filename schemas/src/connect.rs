@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Payload of `connect.challenge`, the first frame of every connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -236,7 +237,7 @@ pub struct Snapshot {
 #[serde(untagged)]
 pub enum SnapshotHealth {
     /// The cached health.
-    Known(Box<Health>),
+    Known(Arc<Health>),
     /// Not collected yet; `{}`.
     NotYet {},
 }

@@ -44,12 +44,15 @@ async fn text(socket: &mut WebSocketStream<TcpStream>) -> String {
     }
 }
 
-/// Connects and leaves, one after the other.
-pub async fn connects(port: u16, logins: &[Login]) {
-    for login in logins {
-        let mut socket = connect(port, login).await;
-        // The answer to a close is not awaited: nobody needs it.
-        _ = socket.close(None).await;
+/// Connects and leaves, `window` at a time.
+pub async fn connects(port: u16, logins: &[Login], window: usize) {
+    for some in logins.chunks(window) {
+        let visits = some.iter().map(|login| async move {
+            let mut socket = connect(port, login).await;
+            // The answer to a close is not awaited: nobody needs it.
+            _ = socket.close(None).await;
+        });
+        futures_util::future::join_all(visits).await;
     }
 }
 

@@ -7,6 +7,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use sha2::{Digest, Sha256};
 
+use crate::spell::hex;
+
 /// What goes into the signed text, all as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
@@ -61,7 +63,7 @@ impl Signed<'_> {
         let Some(signature) = decode(signature).and_then(|b| Signature::from_slice(&b).ok()) else {
             return false;
         };
-        let Some(key) = key.verifying() else {
+        let Some(key) = &key.verifying else {
             return false;
         };
         key.verify(self.payload_v3().as_bytes(), &signature).is_ok()
@@ -79,9 +81,13 @@ pub fn normalise_metadata(text: &str) -> String {
     text.trim().to_ascii_lowercase()
 }
 
-/// A device's public key as received: 32 bytes if it is a real one.
+/// A device's public key as received: 32 bytes of a point on the curve if it is a real one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(Vec<u8>);
+pub struct PublicKey {
+    bytes: Vec<u8>,
+    /// Unpacked once: that costs a tenth of a verification.
+    verifying: Option<VerifyingKey>,
+}
 
 impl PublicKey {
     /// Reads base64 in any spelling, or an SPKI PEM. `None` when it is neither.
@@ -93,26 +99,27 @@ impl PublicKey {
                 .filter(|l| !l.starts_with("-----"))
                 .collect();
             let der = decode(&body)?;
-            return der
-                .strip_prefix(SPKI_PREFIX)
-                .map(|raw| PublicKey(raw.to_vec()));
+            return der.strip_prefix(SPKI_PREFIX).map(Self::of_bytes);
         }
-        decode(text).map(PublicKey)
+        decode(text).map(|bytes| Self::of_bytes(&bytes))
+    }
+
+    fn of_bytes(bytes: &[u8]) -> PublicKey {
+        let packed: Option<&[u8; 32]> = bytes.try_into().ok();
+        PublicKey {
+            bytes: bytes.to_vec(),
+            verifying: packed.and_then(|packed| VerifyingKey::from_bytes(packed).ok()),
+        }
     }
 
     /// The device id that belongs to it: lower-case hex SHA-256.
     pub fn device_id(&self) -> String {
-        hex(&Sha256::digest(&self.0))
+        hex(&Sha256::digest(&self.bytes))
     }
 
     /// The stored form, base64url without padding; `None` when it can't be a key.
     pub fn normalised(&self) -> Option<String> {
-        self.verifying().map(|_| encode(&self.0))
-    }
-
-    fn verifying(&self) -> Option<VerifyingKey> {
-        let bytes: &[u8; 32] = self.0.as_slice().try_into().ok()?;
-        VerifyingKey::from_bytes(bytes).ok()
+        self.verifying.map(|_| encode(&self.bytes))
     }
 }
 
@@ -144,17 +151,6 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
         })
         .collect();
     LENIENT.decode(url_safe).ok()
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            write!(out, "{byte:02x}").expect("writing to a string does not fail");
-            out
-        })
 }
 
 #[cfg(test)]

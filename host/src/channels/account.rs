@@ -187,7 +187,7 @@ async fn probe(account: &Account, instance: &Instance, deadline: Duration, clock
         Err(e) if e.kind == ErrorKind::Unsupported => return,
         Err(e) => Err(e),
     };
-    let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let elapsed_ms = crate::spell::millis(began.elapsed());
     account.note(|s| s.probed(&answer, elapsed_ms, clock.now_ms()));
 }
 

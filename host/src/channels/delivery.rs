@@ -262,7 +262,7 @@ impl<O: Outlet, L: Listener> Delivery<O, L> {
     ) -> Result<Option<Duration>, StoreError> {
         let pause = after.unwrap_or_else(|| self.retry_delay(entry.attempts));
         let now_ms = self.clock.now_ms();
-        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let pause_ms = crate::spell::millis(pause);
         if now_ms.saturating_add(pause_ms) >= entry.expires_ms {
             return self
                 .end(

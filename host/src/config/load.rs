@@ -436,11 +436,7 @@ fn resolve_auth(
 /// # Errors
 /// [`ConfigError`] when the file can't be written or has no place for the key.
 pub fn save_generated_token(file: &Path, clock: &Clock) -> Result<Secret, ConfigError> {
-    let token: String = clock
-        .random::<24>()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let token = crate::spell::hex(&clock.random::<24>());
     let text = match std::fs::read_to_string(file) {
         Ok(text) => edit::insert_string(&text, &["gateway", "auth", "token"], &token)
             .map_err(|why| invalid(file, "gateway.auth.token", why))?,

@@ -17,7 +17,7 @@ use super::{Arrival, PROTOCOL, hello};
 use crate::auth::signature::{PublicKey, Signed};
 use crate::config::AuthMode;
 use crate::devices::{Admission, Grant};
-use crate::hub::Client;
+use crate::hub::{Client, Closing};
 use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, SIGNATURE_SKEW_MS};
 use crate::methods::Parts;
 
@@ -61,7 +61,7 @@ pub(super) async fn handshake(
         .map_err(|wrong| refusals.device(wrong))?;
     let secret_shown = shared.is_ok() && config.gateway.auth.mode != Some(AuthMode::None);
     if let Err(shut) = shared {
-        door.device_token(device, shut, parts, &refusals).await?;
+        door.device_token(device, shut, parts, &refusals)?;
     }
     let exempt = door.needs_no_pairing(secret_shown);
     let visitor = door.visitor(device, public_key);
@@ -168,6 +168,7 @@ async fn welcome(
     let caller = Arc::new(door.caller(parts));
     parts.presence.connected(&caller, remote_ip.as_deref());
     let client = parts.hub.register(caller);
+    close_if_revoked(&client, grant.as_ref(), parts);
     let text = hello::text(id, &client.caller, grant, parts);
     if link.send(text).await {
         tracing::debug!(
@@ -187,4 +188,19 @@ async fn welcome(
     parts.hub.unregister(client.caller.conn);
     parts.presence.disconnected(&client.caller);
     Err(Refusal::silent(1000, ""))
+}
+
+/// What was taken from the device between its admission and its registration.
+fn close_if_revoked(client: &Client, grant: Option<&Grant>, parts: &Parts) {
+    let caller = &client.caller;
+    if let (Some(device), Some(grant)) = (&caller.device_id, grant)
+        && !parts
+            .devices
+            .still_grants(device, caller.role_name(), grant)
+    {
+        client.queue.close(Closing {
+            code: 1008,
+            reason: "device token revoked".into(),
+        });
+    }
 }

@@ -13,6 +13,9 @@ use crate::hub::Caller;
 use crate::limits::{CLIENT_QUEUE_BYTES_MAX, FRAME_BYTES_MAX, TICK_INTERVAL};
 use crate::methods::Parts;
 
+/// Room for most snapshots, so that the text is not moved while it grows.
+const HELLO_BYTES_USUAL: usize = 8 * 1024;
+
 /// The response to `connect`.
 pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Parts) -> String {
     let config = parts.config.current();
@@ -39,10 +42,12 @@ pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Part
         policy: Policy {
             max_payload: FRAME_BYTES_MAX as u64,
             max_buffered_bytes: CLIENT_QUEUE_BYTES_MAX as u64,
-            tick_interval_ms: u64::try_from(TICK_INTERVAL.as_millis()).unwrap_or(u64::MAX),
+            tick_interval_ms: crate::spell::millis(TICK_INTERVAL),
         },
     };
-    let payload = serde_json::to_string(&hello).expect("hello-ok has text keys");
+    let mut payload = Vec::with_capacity(HELLO_BYTES_USUAL);
+    serde_json::to_writer(&mut payload, &hello).expect("hello-ok has text keys");
+    let payload = String::from_utf8(payload).expect("JSON is UTF-8");
     frame::response_ok(id, &payload)
 }
 
@@ -53,7 +58,7 @@ fn snapshot(config: &Config, parts: &Parts) -> Snapshot {
     Snapshot {
         presence: parts.presence.list(),
         health: current.map_or(SnapshotHealth::NotYet {}, |s| {
-            SnapshotHealth::Known(Box::new(s.health.clone()))
+            SnapshotHealth::Known(s.health.clone())
         }),
         state_version: StateVersion { presence, health },
         uptime_ms: parts.clock.now_ms().saturating_sub(parts.started_ms),

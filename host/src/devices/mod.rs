@@ -2,20 +2,26 @@
 //!
 //! Called by the handshake ([`Devices::check_token`], [`Devices::admit`]) and by the methods
 //! `device.*`. Every decision and its writes are one transaction: what was answered survives a
-//! crash. The rules themselves are pure functions in [`request`].
+//! crash. Whoever is let in without any change is looked up here, in the asker's own task. The
+//! rules themselves are pure functions in [`request`].
 
+mod admit;
 pub mod request;
 mod task;
 pub mod token;
 
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
 use gateway_schemas::devices::{DevicePairList, PairedDevice};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::auth::scopes;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::limits::DEVICES_QUEUE_MAX;
 use crate::shutdown::Tasks;
 use crate::store::{Store, StoreError};
+use request::Book;
 pub use request::{Reason, Visitor};
 use task::{DevicesTask, Job};
 use token::TokenKey;
@@ -24,10 +30,29 @@ use token::TokenKey;
 #[derive(Clone, Debug)]
 pub struct Devices {
     jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+/// What the handle may look up. Only the task decides, and it writes before it believes.
+#[derive(Debug)]
+struct Shared {
+    book: RwLock<Book>,
+    key: TokenKey,
+    clock: Clock,
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Book> {
+        self.book.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Book> {
+        self.book.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why a device operation failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum DevicesError {
     /// No request with this id waits.
     UnknownRequest,
@@ -40,7 +65,7 @@ pub enum DevicesError {
     /// The table of devices is full.
     TooMany,
     /// The store failed, or the task has ended.
-    Store(StoreError),
+    Store(Arc<StoreError>),
 }
 
 impl std::fmt::Display for DevicesError {
@@ -59,9 +84,15 @@ impl std::fmt::Display for DevicesError {
 impl std::error::Error for DevicesError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Store(e) => Some(e),
+            Self::Store(e) => Some(&**e),
             _ => None,
         }
+    }
+}
+
+impl From<StoreError> for DevicesError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
     }
 }
 
@@ -115,42 +146,54 @@ impl Devices {
         tasks: &Tasks,
     ) -> Result<Devices, StoreError> {
         let (jobs, queue) = mpsc::channel(DEVICES_QUEUE_MAX);
-        let task = DevicesTask::load(clock, store, hub, key)?;
+        let book = RwLock::new(task::load(&store)?);
+        let shared = Arc::new(Shared { book, key, clock });
+        let task = DevicesTask::new(shared.clone(), store, hub);
         tasks.spawn("devices", task.run(queue, tasks.stop_token().clone()));
-        Ok(Devices { jobs })
+        Ok(Devices { jobs, shared })
     }
 
     async fn ask<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, DevicesError>>) -> Job,
     ) -> Result<T, DevicesError> {
-        let closed = || DevicesError::Store(StoreError::Closed);
+        let closed = || DevicesError::from(StoreError::Closed);
         let (answer, answered) = oneshot::channel();
         self.jobs.send(job(answer)).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 
     /// Whether `token` is the live token of the device and role and covers `scopes`.
-    ///
-    /// # Errors
-    /// [`DevicesError::Store`].
-    pub async fn check_token(
-        &self,
-        device_id: &str,
-        role: &str,
-        scopes: &[String],
-        token: &str,
-    ) -> Result<bool, DevicesError> {
-        let (device_id, role) = (device_id.to_owned(), role.to_owned());
-        let (scopes, token) = (scopes.to_vec(), token.to_owned());
-        self.ask(|answer| Job::CheckToken {
-            device_id,
-            role,
-            scopes,
-            token,
-            answer,
+    pub fn check_token(&self, device_id: &str, role: &str, wanted: &[String], token: &str) -> bool {
+        let mut book = self.shared.write();
+        let Some(device) = book.devices.get_mut(device_id) else {
+            return false;
+        };
+        let Some(own) = device.tokens.get_mut(role) else {
+            return false;
+        };
+        let key = &self.shared.key;
+        let good = own.revoked_at_ms.is_none()
+            && key.matches(device_id, role, own.generation, token.trim())
+            && scopes::allows(role, &own.scopes, &device.approved_scopes)
+            && scopes::allows(role, wanted, &own.scopes);
+        if good {
+            // Written along with the device's next change: not worth a commit for each connect.
+            own.last_used_at_ms = Some(self.shared.clock.now_ms());
+        }
+        good
+    }
+
+    /// Whether a device still has the grant it was admitted with. Asked after the connection was
+    /// registered: whoever is revoked from then on is found there and closed.
+    pub fn still_grants(&self, device_id: &str, role: &str, grant: &Grant) -> bool {
+        let book = self.shared.read();
+        let own = book.devices.get(device_id).and_then(|d| d.tokens.get(role));
+        own.is_some_and(|own| {
+            let key = &self.shared.key;
+            own.revoked_at_ms.is_none()
+                && key.matches(device_id, role, own.generation, &grant.token)
         })
-        .await
     }
 
     /// Lets the visitor in, pairs it silently, or makes its request wait.
@@ -160,6 +203,10 @@ impl Devices {
     /// # Errors
     /// [`DevicesError::Store`] or [`DevicesError::TooMany`].
     pub async fn admit(&self, visitor: Visitor, exempt: bool) -> Result<Admission, DevicesError> {
+        let known = admit::unchanged(&self.shared.read(), &visitor, exempt, &self.shared.key);
+        if let Some(admission) = known {
+            return Ok(admission);
+        }
         self.ask(|answer| Job::Admit {
             visitor: Box::new(visitor),
             exempt,

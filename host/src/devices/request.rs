@@ -270,24 +270,16 @@ pub fn token_serves(device: &DeviceRecord, role: &str, requested: &[String]) -> 
     })
 }
 
-/// Requests that waited too long, and the oldest ones beyond the bound.
+/// Requests that waited too long, and the oldest ones that leave no room for another.
 pub fn expired(book: &Book, now: u64) -> Vec<String> {
-    let old = |p: &&PendingRecord| now.saturating_sub(p.ts) > PAIRING_TTL_MS;
-    let mut gone: Vec<String> = book
-        .pending
-        .values()
-        .filter(old)
-        .map(|p| p.request_id.clone())
-        .collect();
-    if book.pending.len() - gone.len() >= PAIRING_PENDING_MAX {
-        let oldest = book
-            .pending
-            .values()
-            .filter(|p| !old(p))
-            .min_by_key(|p| p.ts);
-        gone.extend(oldest.map(|p| p.request_id.clone()));
-    }
-    gone
+    let mut waiting: Vec<&PendingRecord> = book.pending.values().collect();
+    waiting.sort_by_key(|p| p.ts);
+    let crowded = (waiting.len() + 1).saturating_sub(PAIRING_PENDING_MAX);
+    let gone = waiting
+        .iter()
+        .enumerate()
+        .filter(|(i, p)| *i < crowded || now.saturating_sub(p.ts) > PAIRING_TTL_MS);
+    gone.map(|(_, p)| p.request_id.clone()).collect()
 }
 
 /// A request as clients see it.

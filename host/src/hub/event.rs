@@ -7,10 +7,7 @@ use serde::Serialize;
 /// An event ready to be queued: its text, who may see it, and whether a slow client may miss it.
 #[derive(Debug)]
 pub struct Event {
-    name: &'static str,
-    payload: String,
-    versions: Option<StateVersion>,
-    encoded: std::sync::OnceLock<EventText>,
+    text: EventText,
     scope: Scope,
     droppable: bool,
 }
@@ -23,30 +20,25 @@ impl Event {
     /// with keys that aren't text): both are mistakes of the program, found by any test.
     pub fn new(name: &'static str, payload: &impl Serialize) -> Event {
         let payload = serde_json::to_string(payload).expect("payload types have text keys");
-        Self::from_json(name, payload)
+        Self::of(name, &payload, None)
     }
 
-    /// Like [`Event::new`] with a payload that is JSON text already.
+    /// Like [`Event::new`] with a payload that is JSON text already, and with the versions that
+    /// `presence` and `health` events carry.
     ///
     /// # Panics
     /// When the catalogue doesn't know `name`.
-    pub fn from_json(name: &'static str, payload: String) -> Event {
+    pub fn versioned(name: &'static str, payload: &str, presence: u64, health: u64) -> Event {
+        Self::of(name, payload, Some(StateVersion { presence, health }))
+    }
+
+    fn of(name: &'static str, payload: &str, versions: Option<StateVersion>) -> Event {
         let spec = catalogue::event(name).expect("events are published under a catalogued name");
         Event {
-            name,
-            payload,
-            versions: None,
-            encoded: std::sync::OnceLock::new(),
+            text: EventText::new(name, Some(payload), versions),
             scope: spec.scope,
             droppable: spec.droppable,
         }
-    }
-
-    /// Adds the versions that `presence` and `health` events carry.
-    #[must_use]
-    pub fn state_version(mut self, presence: u64, health: u64) -> Event {
-        self.versions = Some(StateVersion { presence, health });
-        self
     }
 
     /// Overrides whether a slow client may miss it: a chat delta may be missed, its end not.
@@ -64,14 +56,9 @@ impl Event {
         self.droppable
     }
 
-    fn encoded(&self) -> &EventText {
-        self.encoded
-            .get_or_init(|| EventText::new(self.name, Some(&self.payload), self.versions))
-    }
-
     /// Bytes it takes in a client's queue, without the few of its `seq`.
     pub fn len(&self) -> usize {
-        self.encoded().shared().len()
+        self.text.shared().len()
     }
 
     /// Never: an event has at least its name.
@@ -81,7 +68,7 @@ impl Event {
 
     /// The whole frame for one client.
     pub fn text(&self, seq: Option<u64>) -> String {
-        let shared = self.encoded().shared();
+        let shared = self.text.shared();
         let tail = event_tail(seq);
         let mut text = String::with_capacity(shared.len() + tail.len());
         text.push_str(shared);

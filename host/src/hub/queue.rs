@@ -182,7 +182,7 @@ mod tests {
 
     fn event(bytes: usize, droppable: bool) -> Arc<Event> {
         let payload = format!("\"{}\"", "x".repeat(bytes));
-        Arc::new(Event::from_json("health", payload).droppable(droppable))
+        Arc::new(Event::versioned("health", &payload, 1, 1).droppable(droppable))
     }
 
     fn drain(queue: &Queue) -> Vec<Option<u64>> {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error::GatewayError;
 use crate::limits::HEALTH_INTERVAL;
 use crate::sessions::{SessionKey, SessionRow, shown};
+use crate::spell::millis;
 use crate::timers::health::sessions_path;
 use crate::timers::heartbeat;
 
@@ -26,7 +27,7 @@ pub async fn health(call: Call) -> Outcome {
             return Ok(Reply::shared(board.refresh(true).await.json.clone()));
         }
     }
-    let oldest = u64::try_from(HEALTH_INTERVAL.as_millis()).unwrap_or(u64::MAX);
+    let oldest = millis(HEALTH_INTERVAL);
     let young = |ts: u64| call.parts.clock.now_ms().saturating_sub(ts) < oldest;
     match board.current().filter(|s| young(s.health.ts)) {
         Some(snapshot) => {
@@ -104,7 +105,7 @@ fn heartbeats(config: &Config) -> StatusHeartbeat {
             agent_id: id.to_owned(),
             enabled: every.is_some(),
             every: heartbeat::spell(every),
-            every_ms: every.map(|e| u64::try_from(e.as_millis()).unwrap_or(u64::MAX)),
+            every_ms: every.map(millis),
         }
     });
     StatusHeartbeat {

@@ -14,10 +14,11 @@ use super::Refusal;
 use super::file::{Entry, Isolation, Trust};
 use super::signature::{Domain, PublicKey, Signed};
 use crate::limits::{LIBRARY_PIECE_BYTES, SIGNATURE_FILE_BYTES_MAX};
+use crate::spell::hex;
 
 /// The SHA-256 of bytes in lower-case hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
-    hex(Sha256::new_with_prefix(bytes))
+    hex(&Sha256::digest(bytes))
 }
 
 /// The SHA-256 of a whole file, read in pieces: a library is never in memory as a whole.
@@ -38,7 +39,7 @@ pub(super) fn each_piece(
     let mut buffer = vec![0; LIBRARY_PIECE_BYTES];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(hex(hash)),
+            Ok(0) => return Ok(hex(&hash.finalize())),
             Ok(n) => {
                 hash.update(&buffer[..n]);
                 piece(&buffer[..n])?;
@@ -47,11 +48,6 @@ pub(super) fn each_piece(
             Err(e) => return Err(e),
         }
     }
-}
-
-fn hex(hash: Sha256) -> String {
-    let bytes = hash.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What can be said about an entry before its file is read.

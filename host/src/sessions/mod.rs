@@ -293,12 +293,7 @@ impl Sessions {
     }
 
     fn message(&self, key: Option<String>, body: BodyRow) -> MessageRow {
-        let id = self
-            .clock
-            .random::<4>()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let id = crate::spell::hex(&self.clock.random::<4>());
         MessageRow {
             id,
             key,

@@ -111,6 +111,14 @@ pub struct DeviceChanges {
 }
 
 impl DeviceChanges {
+    /// One device, written anew.
+    pub fn of_device(device: DeviceRecord) -> Self {
+        DeviceChanges {
+            put_devices: vec![device],
+            ..Self::default()
+        }
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

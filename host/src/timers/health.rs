@@ -19,6 +19,7 @@ use crate::limits::{HEALTH_INTERVAL, HEALTH_REFRESH_SPACING};
 use crate::presence::Presence;
 use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
+use crate::spell::millis;
 use crate::timers::heartbeat;
 
 /// How many of the newest sessions are named.
@@ -30,7 +31,7 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Snapshot {
     /// The object.
-    pub health: Health,
+    pub health: Arc<Health>,
     /// The same as JSON text.
     pub json: Arc<str>,
 }
@@ -101,7 +102,7 @@ impl HealthBoard {
         let health = self.collect(probe).await;
         let json = serde_json::to_string(&health).expect("health has text keys");
         let snapshot = Arc::new(Snapshot {
-            health,
+            health: Arc::new(health),
             json: json.as_str().into(),
         });
         *self
@@ -110,7 +111,7 @@ impl HealthBoard {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
         let (presence, version) = self.inner.sources.presence.health_refreshed();
-        let event = Event::from_json("health", json).state_version(presence, version);
+        let event = Event::versioned("health", &json, presence, version);
         self.inner.sources.hub.publish(event);
         snapshot
     }
@@ -203,10 +204,6 @@ impl HealthBoard {
             recent: recent.collect(),
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The path that existing clients expect to be told. This gateway keeps sessions in its database.

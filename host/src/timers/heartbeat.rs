@@ -118,7 +118,7 @@ async fn look_around(agent: &Agent, config: &Config, clock: &Clock) -> Heartbeat
     };
     Heartbeat {
         preview: (!outcome.text.is_empty()).then(|| outcome.text.chars().take(200).collect()),
-        duration_ms: u64::try_from(started.elapsed().as_millis()).ok(),
+        duration_ms: Some(crate::spell::millis(started.elapsed())),
         silent: matches!(status, HeartbeatStatus::OkToken | HeartbeatStatus::OkEmpty)
             .then_some(true),
         indicator_type: Some(indicator),

@@ -1,0 +1,136 @@
+//! The decision on one visitor: what it gets, what has to be on disk before it hears so, and who
+//! else is told afterwards. Called by the devices task, and by the handle for a visitor whose
+//! admission changes nothing.
+
+use super::request::{self, Book, Visitor};
+use super::token::TokenKey;
+use super::{Admission, DevicesError, Grant, Reason};
+use crate::auth::scopes;
+use crate::clock::Clock;
+use crate::limits::DEVICES_MAX;
+use crate::store::devices::{DeviceRecord, PendingRecord};
+
+/// What becomes of a visitor.
+pub(super) enum Decision {
+    /// It may come in; the record is as it has to be from now on, if it has one.
+    Admitted {
+        device: Option<DeviceRecord>,
+        /// The request that was approved without asking anybody.
+        approved: Option<PendingRecord>,
+    },
+    /// Somebody has to approve first.
+    Waits {
+        request: PendingRecord,
+        reason: Reason,
+        /// Not merged into a request that waits already.
+        is_new: bool,
+    },
+}
+
+/// Decides. `joining` devices are new in the same transaction.
+pub(super) fn decide(
+    book: &Book,
+    visitor: &Visitor,
+    exempt: bool,
+    joining: usize,
+    clock: &Clock,
+) -> Result<Decision, DevicesError> {
+    let device = book.devices.get(&visitor.device_id);
+    let reason = request::obstacle(device, visitor).filter(|_| !exempt);
+    let Some(reason) = reason else {
+        let device = device.map(|old| settled(old, visitor, exempt, clock));
+        return Ok(Decision::Admitted {
+            device,
+            approved: None,
+        });
+    };
+    let now = clock.now_ms();
+    let asked = request::ask(book, visitor, reason, now, clock.uuid());
+    if !asked.silent {
+        return Ok(Decision::Waits {
+            request: asked.request,
+            reason,
+            is_new: asked.created,
+        });
+    }
+    if device.is_none() && book.devices.len() + joining >= DEVICES_MAX {
+        return Err(DevicesError::TooMany);
+    }
+    let paired = request::approve(device, &asked.request, now, generation(clock));
+    Ok(Decision::Admitted {
+        device: Some(settled(&paired, visitor, true, clock)),
+        approved: Some(asked.request),
+    })
+}
+
+/// The verdict on a visitor that is let in without any change; `None` when there is something to
+/// decide or to write.
+pub(super) fn unchanged(
+    book: &Book,
+    visitor: &Visitor,
+    exempt: bool,
+    key: &TokenKey,
+) -> Option<Admission> {
+    let Some(device) = book.devices.get(&visitor.device_id) else {
+        return exempt.then(|| admission(None, visitor, key));
+    };
+    let known = exempt
+        || (request::obstacle(Some(device), visitor).is_none()
+            && request::touched(device, visitor) == *device);
+    (known && !needs_token(device, visitor)).then(|| admission(Some(device), visitor, key))
+}
+
+/// The answer to an admitted visitor.
+pub(super) fn admission(
+    device: Option<&DeviceRecord>,
+    visitor: &Visitor,
+    key: &TokenKey,
+) -> Admission {
+    let grant = device
+        .filter(|device| is_entitled(device, visitor))
+        .and_then(|device| grant(device, &visitor.role, key));
+    let pinned = device.map(|d| (d.about.platform.clone(), d.about.device_family.clone()));
+    Admission::Admitted {
+        grant,
+        pinned: pinned.unwrap_or_default(),
+    }
+}
+
+/// The live token of a role.
+pub(super) fn grant(device: &DeviceRecord, role: &str, key: &TokenKey) -> Option<Grant> {
+    let token = device.tokens.get(role)?;
+    Some(Grant {
+        token: key.derive(&device.device_id, role, token.generation),
+        scopes: token.scopes.clone(),
+        issued_at_ms: token.rotated_at_ms.unwrap_or(token.created_at_ms),
+    })
+}
+
+/// A number that no token was made from.
+pub(super) fn generation(clock: &Clock) -> u64 {
+    u64::from_be_bytes(clock.random())
+}
+
+/// The record of an admitted visitor, with a token of its role that serves.
+fn settled(old: &DeviceRecord, visitor: &Visitor, exempt: bool, clock: &Clock) -> DeviceRecord {
+    let mut device = if exempt {
+        old.clone()
+    } else {
+        request::touched(old, visitor)
+    };
+    if needs_token(&device, visitor) {
+        let wanted = scopes::normalise_sorted(&visitor.scopes);
+        let old = device.tokens.get(&visitor.role);
+        let token = request::new_token(old, wanted, clock.now_ms(), generation(clock));
+        device.tokens.insert(visitor.role.clone(), token);
+    }
+    device
+}
+
+fn needs_token(device: &DeviceRecord, visitor: &Visitor) -> bool {
+    is_entitled(device, visitor) && !request::token_serves(device, &visitor.role, &visitor.scopes)
+}
+
+fn is_entitled(device: &DeviceRecord, visitor: &Visitor) -> bool {
+    scopes::allows(&visitor.role, &visitor.scopes, &device.approved_scopes)
+}
