@@ -358,7 +358,7 @@ fn build_parts(
     let runs = sets.runs.clone();
     let agent = Agent::new(config.clone(), clock, hub.clone(), sessions.clone(), runs);
     let channels = Channels::new(channels::Parts {
-        config: &config.current(),
+        config: config.clone(),
         plugins,
         store: store.clone(),
         clock,

@@ -149,6 +149,13 @@ pub const OUTBOX_RETRY_MOST: Duration = Duration::from_secs(60);
 pub const ACCOUNT_START_DEADLINE: Duration = Duration::from_secs(30);
 /// Time a plugin instance has to say goodbye; below [`CHANNELS_STOP_GRACE`].
 pub const ACCOUNT_STOP_GRACE: Duration = Duration::from_secs(1);
+/// Longest wait for the sends in flight before an account's plugin is changed; what has no answer
+/// by then ends as unknown. Long enough for a provider's slow answer, short enough for a person.
+pub const ACCOUNT_DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Orders waiting for one account: the reload task waits for each.
+pub const ACCOUNT_ORDERS_MAX: usize = 4;
+/// Changes of plugins that wait for the reload task; further askers wait.
+pub const PLUGIN_CHANGES_MAX: usize = 64;
 /// An instance that served this long is well: the next pause before a restart is short again.
 pub const ACCOUNT_WELL_AFTER: Duration = Duration::from_secs(60);
 /// Between two pings of a plugin instance.

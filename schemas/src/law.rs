@@ -12,6 +12,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("presence.json", include_str!("../presence.json")),
     ("devices.json", include_str!("../devices.json")),
     ("channels.json", include_str!("../channels.json")),
+    ("plugins.json", include_str!("../plugins.json")),
     ("send.json", include_str!("../send.json")),
     ("chat.json", include_str!("../chat.json")),
     ("agent.json", include_str!("../agent.json")),

@@ -27,6 +27,7 @@ pub mod channels;
 pub mod chat;
 pub mod connect;
 pub mod devices;
+pub mod plugins;
 pub mod presence;
 pub mod send;
 pub mod sessions;

@@ -242,6 +242,8 @@ impl<O: Outlet, L: Listener> Delivery<O, L> {
             .write(move |txn| outbox::begin(txn, id, now_ms))
             .await?;
         let answer = outlet.send(outbound(&entry), SEND_DEADLINE).await;
+        // Whoever waits for the outlet's last send must not wait for the disk as well.
+        drop(outlet);
         if let Err(e) = &answer
             && e.stops_account()
         {

@@ -26,7 +26,8 @@ impl Channels {
         if let Some(deadline) = probe {
             self.probe_all(deadline).await;
         }
-        let mut order: Vec<String> = self.inner.channels.keys().cloned().collect();
+        let board = self.board();
+        let mut order: Vec<String> = board.channels.keys().cloned().collect();
         order.sort_by_key(|id| catalogue::rank(id));
         let mut status = ChannelsStatus {
             ts: self.inner.clock.now_ms(),
@@ -40,7 +41,7 @@ impl Channels {
             channel_default_account_id: BTreeMap::new(),
         };
         for id in status.channel_order.clone() {
-            let channel = &self.inner.channels[&id];
+            let channel = &board.channels[&id];
             let meta = meta(&id, channel);
             status.channel_labels.insert(id.clone(), meta.label.clone());
             status
@@ -63,17 +64,18 @@ impl Channels {
 
     /// The channels' part of a health snapshot.
     pub fn health(&self) -> Health {
-        let order = self.configured();
+        let board = self.board();
+        let order = board.configured();
         let mut health = Health {
             order,
             ..Health::default()
         };
         for id in &health.order {
-            let channel = &self.inner.channels[id];
+            let channel = &board.channels[id];
             let mut own = summary(channel);
             own.account_id = Some(channel.default_account.clone());
             let accounts = channel.accounts.iter().map(|(account_id, account)| {
-                let mut summary = account.status().summary(account.plan());
+                let mut summary = account.status().summary(&account.plan());
                 summary.account_id = Some(account_id.clone());
                 (account_id.clone(), summary)
             });
@@ -86,11 +88,8 @@ impl Channels {
 
     /// Asks every running account's provider how it is doing, side by side.
     pub async fn probe_all(&self, deadline: Duration) {
-        let accounts = self
-            .inner
-            .channels
-            .values()
-            .flat_map(|c| c.accounts.values());
+        let board = self.board();
+        let accounts = board.channels.values().flat_map(|c| c.accounts.values());
         join_all(accounts.map(|account| account.probe(deadline, &self.inner.clock))).await;
     }
 
@@ -102,19 +101,18 @@ impl Channels {
                 plan.enabled && !account.status().phase.serves()
             })
         };
-        let channels = self
-            .inner
-            .channels
-            .iter()
-            .filter(|(_, c)| c.configured && failing(c));
+        let board = self.board();
+        let channels = board.channels.iter();
+        let channels = channels.filter(|(_, c)| c.configured && failing(c));
         channels.map(|(id, _)| id.clone()).collect()
     }
 
     /// One line per channel and account for `status`, such as `Telegram: configured`.
     pub fn summary_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for id in self.configured() {
-            let channel = &self.inner.channels[&id];
+        let board = self.board();
+        for id in board.configured() {
+            let channel = &board.channels[&id];
             lines.push(format!("{}: configured", channel.label));
             for (account_id, account) in &channel.accounts {
                 let source = account.plan().token_source;
@@ -138,7 +136,7 @@ fn meta(id: &str, channel: &Channel) -> ChannelMeta {
 
 fn summary(channel: &Channel) -> ChannelSummary {
     match channel.accounts.get(&channel.default_account) {
-        Some(account) => account.status().summary(account.plan()),
+        Some(account) => account.status().summary(&account.plan()),
         None => ChannelSummary {
             running: Some(false),
             last_start_at: Some(None),
@@ -169,6 +167,6 @@ fn rows(channel: &Channel) -> Vec<ChannelAccount> {
     channel
         .accounts
         .iter()
-        .map(|(id, a)| a.status().account_row(id, a.plan()))
+        .map(|(id, a)| a.status().account_row(id, &a.plan()))
         .collect()
 }

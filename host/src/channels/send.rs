@@ -170,25 +170,26 @@ impl Channels {
             Prepared::New(id) => {
                 let told = account.post().wait(id);
                 account.post().hand_in(id, &entry, room);
-                finished(account, told.await.ok())
+                finished(&account, told.await.ok())
             }
             Prepared::Known(id, _) => {
                 let told = account.post().wait(id);
                 // Read after asking to be told: what ends in between is seen here.
                 let found = self.inner.store.read(|txn| outbox::get(txn, id))?;
                 match found {
-                    Some(found) if found.state.is_open() => finished(account, told.await.ok()),
-                    found => finished(account, found.map(|entry| entry.state)),
+                    Some(found) if found.state.is_open() => finished(&account, told.await.ok()),
+                    found => finished(&account, found.map(|entry| entry.state)),
                 }
             }
         }
     }
 
-    fn find(&self, request: &SendRequest) -> Result<&Arc<Account>, SendError> {
-        let channel = self.inner.channels.get(&request.channel);
+    fn find(&self, request: &SendRequest) -> Result<Arc<Account>, SendError> {
+        let board = self.board();
+        let channel = board.channels.get(&request.channel);
         let channel = channel.ok_or_else(|| SendError::Channel(request.channel.clone()))?;
         let asked = request.account.as_deref();
-        let Some(account) = self.account(&request.channel, asked) else {
+        let Some(account) = channel.account(asked) else {
             let account = asked.unwrap_or(&channel.default_account).to_owned();
             return Err(SendError::Account {
                 channel: request.channel.clone(),
@@ -206,7 +207,7 @@ impl Channels {
                 why: status.last_error,
             });
         }
-        Ok(account)
+        Ok(account.clone())
     }
 }
 

@@ -1,7 +1,7 @@
 //! From `channels.<id>` in the configuration to one set of settings per account.
 //!
 //! Pure, except that a credential may come from a file or the environment, read through the
-//! `Sources` given. Called once per start by the directory. A wrong account is an [`AccountPlan`]
+//! `Sources` given. Called by `build.rs` at start and whenever a plugin changes. A wrong account is an [`AccountPlan`]
 //! with a problem, never an error: the other accounts start.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct ChannelPlan {
 }
 
 /// One account as configured.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccountPlan {
     /// Name for people.
     pub name: Option<String>,

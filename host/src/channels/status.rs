@@ -22,6 +22,8 @@ pub enum Phase {
     Running,
     /// The plugin serves it with trouble: it lost its provider.
     Degraded,
+    /// Its plugin is about to be changed: no new send begins, those in flight end.
+    Draining,
     /// Stopped until somebody changes something.
     Stopped,
     /// The plugin misbehaved too often; stopped until enabled again.
@@ -29,12 +31,14 @@ pub enum Phase {
 }
 
 impl Phase {
-    fn as_str(self) -> &'static str {
+    /// As clients read it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Degraded => "degraded",
+            Self::Draining => "draining",
             Self::Stopped => "stopped",
             Self::Quarantined => "quarantined",
         }
@@ -70,6 +74,8 @@ pub struct Status {
     pub ignored_events: u64,
     /// Messages that could not be journalled and were refused.
     pub refused_messages: u64,
+    /// How often it was started anew by itself since somebody started it.
+    pub restarts: u64,
     connected: Option<bool>,
     reconnect_attempts: u64,
     last_start_ms: Option<u64>,
@@ -92,6 +98,7 @@ impl Status {
             last_outbound_ms: None,
             ignored_events: 0,
             refused_messages: 0,
+            restarts: 0,
             connected: None,
             reconnect_attempts: 0,
             last_start_ms: None,
@@ -103,6 +110,24 @@ impl Status {
             facts: Map::new(),
             probed: None,
         }
+    }
+
+    /// The plugin is being started.
+    pub fn starting(&mut self) {
+        self.phase = Phase::Starting;
+        self.connected = self.connected.map(|_| false);
+    }
+
+    /// The plugin is about to be changed.
+    pub fn draining(&mut self, now_ms: u64) {
+        self.phase = Phase::Draining;
+        self.last_stop_ms = Some(now_ms);
+    }
+
+    /// The plugin failed and will be started anew.
+    pub fn failed(&mut self, why: String, now_ms: u64) {
+        self.restarts += 1;
+        self.ended(Phase::Starting, Some(why), now_ms);
     }
 
     /// The plugin started.

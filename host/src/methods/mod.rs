@@ -12,6 +12,7 @@ pub mod chat;
 mod delivery;
 pub mod devices;
 pub mod health;
+pub mod plugins;
 pub mod presence;
 pub mod send;
 pub mod sessions;
@@ -269,6 +270,9 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("sessions.list", |c| Box::pin(sessions::list(c))),
     ("sessions.patch", |c| Box::pin(sessions::patch(c))),
     ("sessions.reset", |c| Box::pin(sessions::reset(c))),
+    ("plugins.list", |c| Box::pin(plugins::list(c))),
+    ("plugins.reload", |c| Box::pin(plugins::reload(c))),
+    ("plugins.restart", |c| Box::pin(plugins::restart(c))),
     ("device.pair.list", |c| Box::pin(devices::list(c))),
     ("device.pair.approve", |c| Box::pin(devices::approve(c))),
     ("device.pair.reject", |c| Box::pin(devices::reject(c))),

@@ -56,7 +56,6 @@ impl Router {
                 way: Way::Homeless,
             };
         };
-        let account = account.clone();
         let decision = policy::decide(&account.plan().access, &entry.message, &self.mentions);
         let (lane, way) = match decision {
             Decision::Drop(why) => (front, Way::Drop(why)),

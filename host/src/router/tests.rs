@@ -54,14 +54,14 @@ impl House {
         let (plugins, _) = plugins.unwrap();
         let store = Store::open(&dir.join("gateway.redb")).unwrap();
         let (clock, owners) = (Clock::system(), Tasks::new("owners"));
+        let config = ConfigHandle::new(config);
         let channels = Channels::new(crate::channels::Parts {
-            config: &config,
+            config: config.clone(),
             plugins: &plugins,
             store: store.clone(),
             clock,
             tasks: &owners,
         });
-        let config = ConfigHandle::new(config);
         let sessions = Sessions::new(store.clone(), clock, config.clone());
         let runs = owners.child("runs");
         let agent = Agent::new(config.clone(), clock, Hub::new(), sessions.clone(), runs);

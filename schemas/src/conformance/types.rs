@@ -3,7 +3,8 @@
 use super::shape::{Fields, fields_of};
 use crate::frame::{self, EventText, StateVersion};
 use crate::{
-    agent, agents, channels, chat, connect, devices, error, presence, send, sessions, system,
+    agent, agents, channels, chat, connect, devices, error, plugins, presence, send, sessions,
+    system,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +43,7 @@ macro_rules! kinds {
             Kind { name: "EventFrame", rewrite: rewrite_event, fields: || Fields::Other },
             Kind { name: "DevicePairListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "AgentsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
+            Kind { name: "PluginsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ModelsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
         ]
     };
@@ -69,6 +71,11 @@ pub(super) const TYPES: &[Kind] = kinds! {
     channels::{
         ChannelsStatusParams, ChannelsStatus, ChannelMeta, ChannelSummary, ChannelProbe,
         ChannelAccount,
+    }
+    plugins::{
+        PluginsList, PluginInfo, PluginState, PluginAccount, PluginAccountState,
+        PluginsReloadParams, PluginsReloaded, PluginChange, PluginChanged, PluginsRestartParams,
+        PluginsRestarted,
     }
     send::{SendParams, SendResult}
     chat::{

@@ -1,4 +1,8 @@
-//! Plugins that misbehave: whatever one of them does, the others and the gateway go on.
+//! Plugins that misbehave: whatever one of them does, the others and the gateway go on. How they
+//! are changed while the gateway runs is in `live.rs`, the same under load in `upgrade.rs`.
+
+mod live;
+mod upgrade;
 
 use std::path::PathBuf;
 
