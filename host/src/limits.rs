@@ -229,6 +229,36 @@ pub const PLUGIN_BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait before a restart.
 pub const PLUGIN_BACKOFF_MAX: Duration = Duration::from_secs(300);
 
+/// Bytes that may wait for a plugin's process that does not read; operations beyond it are
+/// answered busy. One frame more may wait, however large.
+pub const PLUGIN_SOCKET_QUEUE_BYTES: usize = 4 << 20;
+/// Bytes of large blobs of one plugin's process that the gateway holds; beyond it nothing more is
+/// read from its socket.
+pub const PLUGIN_SOCKET_HELD_BYTES: usize = 128 << 20;
+/// Read from a plugin's socket at once, bytes; a frame that is larger gets memory of its own.
+pub const PLUGIN_SOCKET_READ_BYTES: usize = 64 << 10;
+/// Memory of its own a plugin's process may use unless `limits.memory_mb` says otherwise, bytes.
+pub const PLUGIN_CHILD_MEMORY_BYTES: u64 = 512 << 20;
+/// Address space beyond that memory, bytes: code, and what allocators and threads only reserve.
+pub const PLUGIN_CHILD_ADDRESS_SLACK_BYTES: u64 = 1 << 30;
+/// Files and sockets a plugin's process may hold.
+pub const PLUGIN_CHILD_FILES_MAX: u64 = 1_024;
+/// Between two signs of life that a plugin's process is asked for. With the deadline below, one
+/// that hangs is seen within a second, and killed after [`PLUGIN_MISSED_PINGS_MAX`] of them.
+pub const PLUGIN_CHILD_PING_INTERVAL: Duration = Duration::from_millis(250);
+/// Longest wait for such a sign.
+pub const PLUGIN_CHILD_PING_DEADLINE: Duration = Duration::from_millis(750);
+/// From the start of a plugin's process to an open instance in it: a large library on a cold disk.
+pub const PLUGIN_CHILD_READY_DEADLINE: Duration = Duration::from_secs(10);
+/// Time a plugin's process has to end by itself; below [`ACCOUNT_STOP_GRACE`].
+pub const PLUGIN_CHILD_EXIT_GRACE: Duration = Duration::from_millis(300);
+/// Between two looks at whether a plugin's process that must be gone is.
+pub const PLUGIN_CHILD_REAP_INTERVAL: Duration = Duration::from_millis(1);
+/// How much of a dead process's last line is told with its end, characters.
+pub const PLUGIN_CHILD_LAST_WORDS_MAX: usize = 200;
+/// Plugin processes waiting to be started or reaped.
+pub const PLUGIN_SPAWNS_WAITING_MAX: usize = 64;
+
 // ── agent ───────────────────────────────────────────────────────────────────────────────────
 
 /// Longest session key, characters; the wire's own bound.
@@ -291,4 +321,6 @@ const _: () = {
     // Two frames of the largest size fit into a client's queue.
     assert!(2 * FRAME_BYTES_MAX <= CLIENT_QUEUE_BYTES_MAX);
     assert!(STORE_BATCH_JOBS_MAX <= STORE_QUEUE_JOBS_MAX);
+    // The largest frame of a plugin's process fits into what of it may be held.
+    assert!(PLUGIN_BLOB_BYTES_MAX <= PLUGIN_SOCKET_HELD_BYTES);
 };

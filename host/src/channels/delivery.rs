@@ -52,6 +52,8 @@ pub(super) struct Post {
     jobs: mpsc::Sender<Job>,
     /// `None` once the delivery has ended.
     waiters: Mutex<Option<Waiters>>,
+    /// Why the account no longer runs, once it won't by itself.
+    given_up: watch::Sender<Option<String>>,
 }
 
 type Waiters = HashMap<OutboxId, Vec<oneshot::Sender<State>>>;
@@ -67,6 +69,7 @@ impl Post {
                 room,
                 jobs,
                 waiters: Mutex::new(Some(HashMap::new())),
+                given_up: watch::Sender::new(None),
             },
             queue,
         )
@@ -108,6 +111,18 @@ impl Post {
             waiters.entry(id).or_default().push(tell);
         }
         told
+    }
+
+    /// The account doesn't run and won't by itself (`Some`: why), or will again. Messages somebody
+    /// waits for fail at once; the others keep their time.
+    pub(super) fn give_up(&self, why: Option<String>) {
+        self.given_up.send_replace(why);
+    }
+
+    fn is_awaited(&self, id: OutboxId) -> bool {
+        let waiters = self.waiters();
+        let told = waiters.as_ref().and_then(|waiters| waiters.get(&id));
+        told.is_some_and(|told| told.iter().any(|one| !one.is_closed()))
     }
 
     fn waiters(&self) -> MutexGuard<'_, Option<Waiters>> {
@@ -157,7 +172,7 @@ pub(super) struct Delivery<O, L> {
 
 enum Next<O> {
     Send(Arc<O>),
-    TooLate,
+    GivenUp(String),
     Draining,
 }
 
@@ -219,19 +234,12 @@ impl<O: Outlet, L: Listener> Delivery<O, L> {
         let Some(entry) = self.store.read(|txn| outbox::get(txn, id))? else {
             return Ok(None);
         };
-        let outlet = match self.next(entry.expires_ms).await {
+        let outlet = match self.next(id, entry.expires_ms).await {
             Next::Send(outlet) => outlet,
-            Next::TooLate => {
-                let message = "the channel was not running, the message was given up".to_owned();
+            Next::GivenUp(message) => {
+                let invalid = false;
                 return self
-                    .end(
-                        id,
-                        &entry,
-                        State::Failed {
-                            message,
-                            invalid: false,
-                        },
-                    )
+                    .end(id, &entry, State::Failed { message, invalid })
                     .await;
             }
             Next::Draining => return Ok(None),
@@ -322,23 +330,32 @@ impl<O: Outlet, L: Listener> Delivery<O, L> {
         Ok(None)
     }
 
-    async fn next(&self, expires_ms: u64) -> Next<O> {
+    async fn next(&self, id: OutboxId, expires_ms: u64) -> Next<O> {
+        let too_late =
+            || Next::GivenUp("the channel was not running, the message was given up".to_owned());
         let now_ms = self.clock.now_ms();
         if now_ms >= expires_ms {
-            return Next::TooLate;
+            return too_late();
         }
-        let mut outlet = self.outlet.clone();
+        let (mut outlet, mut given_up) = (self.outlet.clone(), self.post.given_up.subscribe());
         let running = async {
             match outlet.wait_for(Option::is_some).await {
                 Ok(found) => found.clone(),
                 Err(_) => None,
             }
         };
+        let given_up = async {
+            let why = given_up.wait_for(Option::is_some).await;
+            why.ok().and_then(|why| why.clone()).unwrap_or_default()
+        };
         tokio::select! {
             biased;
             () = self.draining.cancelled() => Next::Draining,
             found = running => found.map_or(Next::Draining, Next::Send),
-            () = tokio::time::sleep(Duration::from_millis(expires_ms - now_ms)) => Next::TooLate,
+            why = given_up, if self.post.is_awaited(id) => {
+                Next::GivenUp(format!("the channel is not running: {why}"))
+            }
+            () = tokio::time::sleep(Duration::from_millis(expires_ms - now_ms)) => too_late(),
         }
     }
 

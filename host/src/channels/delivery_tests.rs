@@ -255,6 +255,24 @@ async fn it_waits_for_the_plugin_and_gives_up_in_time() {
 }
 
 #[tokio::test]
+async fn an_account_that_gave_up_fails_those_who_wait_and_keeps_the_rest() {
+    let rig = Rig::new(None);
+    let first = rig.send("send:1", "42", "1").await;
+    drop(rig.send("reply:1", "43", "2").await);
+    rig.post.give_up(Some("five restarts".to_owned()));
+    let State::Failed { message, .. } = first.await.unwrap() else {
+        panic!("it can be sent again, for it never left")
+    };
+    assert_eq!(message, "the channel is not running: five restarts");
+    // Somebody put it right: what nobody waited for goes out.
+    rig.post.give_up(None);
+    let provider = Provider::answering([]);
+    rig.outlet.send_replace(Some(provider.clone()));
+    provider.has_taken(1).await;
+    assert_eq!(provider.taken(), ["2"]);
+}
+
+#[tokio::test]
 async fn draining_ends_what_is_in_flight_and_leaves_the_rest_prepared() {
     let provider = Provider::answering([]);
     let rig = Rig::new(Some(provider.clone()));

@@ -133,6 +133,7 @@ impl AccountTask {
         let mut restarts = Restarts::default();
         loop {
             self.account.announce(Status::starting);
+            self.account.post().give_up(None);
             let opened = Instant::now();
             let ended = self.serve(&duty, &mut told).await;
             if opened.elapsed() >= ACCOUNT_WELL_AFTER {
@@ -187,7 +188,13 @@ impl AccountTask {
             None => tracing::debug!(channel, account, "account stopped"),
         }
         let now_ms = self.clock.now_ms();
-        self.account.announce(|s| s.ended(phase, why, now_ms));
+        self.account
+            .announce(|s| s.ended(phase, why.clone(), now_ms));
+        // New messages are refused by the status; those that wait for the account fail with it.
+        if phase == Phase::Off || why.is_some() {
+            let why = why.unwrap_or_else(|| "it is switched off".to_owned());
+            self.account.post().give_up(Some(why));
+        }
     }
 
     /// One instance from open to close.

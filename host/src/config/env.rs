@@ -17,6 +17,32 @@ pub const URL: &str = "OPENCLAW_GATEWAY_URL";
 /// Log filter: `error`, `warn`, `info`, `debug` or `trace`.
 pub const LOG: &str = "OPENCLAW_LOG";
 
+/// What a plugin's process may see of the environment: the way out, and whom to trust there.
+/// Everything else stays here.
+pub const FOR_PLUGINS: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    SSL_CERT_FILE,
+    SSL_CERT_DIR,
+];
+/// File of certificate authorities instead of the system's.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// Folder of certificate authorities instead of the system's.
+pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+
+/// The variables of [`FOR_PLUGINS`] that are set.
+pub fn for_plugins() -> impl Iterator<Item = (&'static str, String)> {
+    FOR_PLUGINS
+        .into_iter()
+        .filter_map(|name| Some((name, var(name)?)))
+}
+
 /// The value of `name`; a blank one counts as absent.
 pub fn var(name: &str) -> Option<String> {
     #[allow(clippy::disallowed_methods, reason = "the one home of the environment")]

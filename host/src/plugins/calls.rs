@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use gateway_plugin::abi::kind;
+use gateway_plugin::abi::{kind, rc};
 use gateway_plugin::message::{ErrorKind, HostCall, HostReply, SurfaceError};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::intake::Raw;
@@ -19,16 +19,17 @@ use crate::limits::PLUGIN_CALLS_RUNNING_MAX;
 pub(super) async fn serve(
     mut calls: mpsc::Receiver<Raw>,
     kv: Arc<dyn KvStore>,
-    line: Weak<Line>,
+    line: Weak<dyn Line>,
     closed: CancellationToken,
 ) {
+    let turn = Semaphore::new(1);
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
             () = closed.cancelled() => break,
             Some(()) = running.next(), if !running.is_empty() => {}
             call = calls.recv(), if running.len() < PLUGIN_CALLS_RUNNING_MAX => match call {
-                Some(call) => running.push(answer(call, &*kv, &line)),
+                Some(call) => running.push(answer(call, &*kv, &line, &turn)),
                 None => break,
             },
         }
@@ -36,19 +37,24 @@ pub(super) async fn serve(
     while running.next().await.is_some() {}
 }
 
-async fn answer(call: Raw, kv: &dyn KvStore, line: &Weak<Line>) {
+async fn answer(call: Raw, kv: &dyn KvStore, line: &Weak<dyn Line>, turn: &Semaphore) {
     let (status, body, blob) = match perform(&call, kv).await {
         Ok((reply, blob)) => (0, serde_json::to_vec(&reply), blob),
         Err(error) => (1, serde_json::to_vec(&error), Bytes::new()),
     };
-    if let Some(line) = line.upgrade() {
-        line.deliver(
-            kind::RESPONSE,
-            call.id,
-            status,
-            &body.unwrap_or_default(),
-            blob,
-        );
+    let Some(line) = line.upgrade() else {
+        return;
+    };
+    // One after the other, each when the one before is on its way: what the plugin does not take
+    // must not pile up here.
+    let _turn = turn.acquire().await;
+    line.room().await;
+    let body = body.unwrap_or_default();
+    let code = line.deliver(kind::RESPONSE, call.id, status, &body, blob);
+    if code == rc::BAD_FRAME {
+        let error = SurfaceError::new(ErrorKind::TooLarge, "the answer is too large for a frame");
+        let body = serde_json::to_vec(&error).unwrap_or_default();
+        line.deliver(kind::RESPONSE, call.id, 1, &body, Bytes::new());
     }
 }
 

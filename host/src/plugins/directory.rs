@@ -177,7 +177,6 @@ impl Plugins {
         store: &LibraryStore,
         row: &mut PluginRow,
     ) -> Result<Plugin, Refusal> {
-        verify::supported(entry)?;
         let program = std::env::current_exe().ok();
         let (path, mut library) = open_first(&parsed.candidates(file, entry, program.as_deref()))?;
         row.path.clone_from(&path);

@@ -1,4 +1,4 @@
-//! One account's plugin object, seen from the host: operations in, events out.
+//! One account's plugin object, seen from the host: operations in; events come out of `inbound`.
 //!
 //! The account task (`channels`) holds both ends: [`Instance`] asks, [`Inbound`] brings what
 //! happened. Promises: at most [`PLUGIN_REQUESTS_MAX`] operations and [`PLUGIN_EVENTS_MAX`] events are under
@@ -13,18 +13,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateway_plugin::abi::{kind, rc};
 use gateway_plugin::message::{
-    ErrorKind, Event, HostInfo, Op, OpResult, StartRequest, StopReason, SurfaceError,
+    ErrorKind, HostInfo, Op, OpResult, StartRequest, StopReason, SurfaceError,
 };
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::intake::{Answer, Intake, Raw, add};
-use super::line::Line;
+use super::inbound::Inbound;
+use super::intake::{Answer, Intake, add};
+use super::line::{Line, refusal};
 use super::supervise::Fault;
 use super::{KvStore, PluginError, abilities, calls};
-use crate::limits::{PLUGIN_CREDIT_BATCH, PLUGIN_EVENTS_MAX, PLUGIN_REQUESTS_MAX};
+use crate::limits::{PLUGIN_EVENTS_MAX, PLUGIN_REQUESTS_MAX};
 use crate::shutdown::Tasks;
 
 /// What an instance begins with.
@@ -46,7 +47,7 @@ pub struct Instance {
 
 struct Shared {
     intake: Arc<Intake>,
-    line: Arc<Line>,
+    line: Arc<dyn Line>,
     start: AccountStart,
     manifest: Arc<super::Manifest>,
     inflight: Semaphore,
@@ -76,19 +77,27 @@ pub struct InstanceState {
     pub log_dropped: u64,
     /// Operations under way.
     pub in_flight: u64,
+    /// Its process, if it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// What holds that process; such as `landlock 7, system calls, limits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confined: Option<String>,
+    /// Its process left the last question after its life unanswered.
+    pub silent: bool,
 }
 
-/// Opens an instance over a loaded table.
+/// Opens an instance over the line that `connect` makes for its frames.
 pub(super) fn open(
-    table: &'static gateway_plugin::abi::PluginApi,
     manifest: Arc<super::Manifest>,
     start: AccountStart,
     kv: Arc<dyn KvStore>,
     tasks: &Tasks,
+    connect: impl FnOnce(&Arc<Intake>) -> Result<Arc<dyn Line>, PluginError>,
 ) -> Result<(Instance, Inbound), PluginError> {
     let (intake, events, host_calls) = Intake::new(&manifest.id, &start.account_id);
     let intake = Arc::new(intake);
-    let line = Arc::new(Line::open(table, intake.clone()).map_err(PluginError::Open)?);
+    let line = connect(&intake)?;
     line.deliver(kind::CREDIT, PLUGIN_EVENTS_MAX as u64, 0, &[], Bytes::new());
     let most = manifest
         .limits
@@ -101,12 +110,7 @@ pub(super) fn open(
         intake.closed().clone(),
     );
     tasks.spawn("plugin host calls", service);
-    let inbound = Inbound {
-        events,
-        intake: intake.clone(),
-        line: line.clone(),
-        owed: Arc::new(AtomicU64::new(0)),
-    };
+    let inbound = Inbound::new(events, intake.clone(), line.clone());
     let inflight = Semaphore::new(most.clamp(1, PLUGIN_REQUESTS_MAX));
     let shared = Shared {
         intake,
@@ -183,7 +187,7 @@ impl Instance {
         else {
             return Err(busy("too many operations under way"));
         };
-        let _permit = permit.map_err(|_| gone())?;
+        let _permit = permit.map_err(|_| self.gone())?;
         let (status, body, blob) = self.exchange(body, media, until).await?;
         if status == 0 {
             return self.decode(&body, blob);
@@ -201,25 +205,24 @@ impl Instance {
         media: Bytes,
         until: Instant,
     ) -> Result<Answer, SurfaceError> {
-        let (intake, line) = (&self.shared.intake, &self.shared.line);
-        let (id, answer) = intake.expect().ok_or_else(gone)?;
+        let (intake, line) = (&self.shared.intake, &*self.shared.line);
+        let (id, answer) = intake.expect().ok_or_else(|| self.gone())?;
+        let code = line.deliver(kind::REQUEST, id, 0, body, media);
+        if code != rc::OK {
+            intake.forget(id);
+            if code == rc::PANIC {
+                self.panicked("while taking an operation");
+            }
+            return Err(if code == rc::CLOSED {
+                self.gone()
+            } else {
+                refusal(code)
+            });
+        }
         // From here on, leaving without an answer tells the plugin to stop working on it.
         let _cancel = Cancel { intake, line, id };
-        match line.deliver(kind::REQUEST, id, 0, body, media) {
-            rc::OK => {}
-            rc::BUSY => return Err(busy("the plugin takes no more operations")),
-            rc::CLOSED => return Err(gone()),
-            rc::PANIC => {
-                self.panicked("while taking an operation");
-                return Err(SurfaceError::new(ErrorKind::Panic, "the plugin panicked"));
-            }
-            code => {
-                let text = format!("the plugin refused the operation with code {code}");
-                return Err(SurfaceError::new(ErrorKind::Other, text));
-            }
-        }
         match tokio::time::timeout_at(until, answer).await {
-            Ok(answer) => answer.map_err(|_| closed_under_way()),
+            Ok(answer) => answer.map_err(|_| self.closed_under_way()),
             Err(_) => {
                 add(&intake.counters.timeouts);
                 Err(SurfaceError::new(
@@ -228,6 +231,26 @@ impl Instance {
                 ))
             }
         }
+    }
+
+    /// The plugin was never asked.
+    fn gone(&self) -> SurfaceError {
+        let told = self.shared.intake.why_ended();
+        let text = told.map_or("the plugin instance is closed", |told| &told.message);
+        let kind = match told {
+            Some(told) if told.kind != ErrorKind::Cancelled => told.kind,
+            _ => ErrorKind::NotConnected,
+        };
+        SurfaceError::new(kind, text)
+    }
+
+    /// Unlike [`Instance::gone`]: the plugin was asked, and may have done it.
+    fn closed_under_way(&self) -> SurfaceError {
+        let told = self.shared.intake.why_ended().cloned();
+        told.unwrap_or_else(|| {
+            let text = "the plugin instance was closed before it answered";
+            SurfaceError::new(ErrorKind::Cancelled, text)
+        })
     }
 
     fn decode(&self, body: &[u8], blob: Bytes) -> Result<OpResult, SurfaceError> {
@@ -298,6 +321,7 @@ impl Instance {
             .map_or(PLUGIN_REQUESTS_MAX, |n| n as usize);
         let free = self.shared.inflight.available_permits();
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (pid, confined, silent) = self.shared.intake.home();
         InstanceState {
             events: of(&c.events),
             unknown_events: of(&c.unknown_events),
@@ -309,6 +333,9 @@ impl Instance {
             log_lines: of(&c.log_lines),
             log_dropped: of(&c.log_dropped),
             in_flight: most.clamp(1, PLUGIN_REQUESTS_MAX).saturating_sub(free) as u64,
+            pid,
+            confined,
+            silent,
         }
     }
 
@@ -333,7 +360,13 @@ impl Instance {
         self.shared.intake.close();
         let line = self.shared.line.clone();
         // Closing waits for calls under way, which a faulty plugin may hold up.
-        let closed = tokio::task::spawn_blocking(move || line.close(0));
+        let closed = async {
+            let closing = line.clone();
+            tokio::task::spawn_blocking(move || closing.close(0))
+                .await
+                .ok();
+            line.gone().await;
+        };
         let in_time = tokio::time::timeout(grace, closed).await.is_ok();
         if !in_time {
             tracing::warn!(
@@ -354,7 +387,7 @@ impl fmt::Debug for Instance {
 
 struct Cancel<'a> {
     intake: &'a Intake,
-    line: &'a Line,
+    line: &'a dyn Line,
     id: u64,
 }
 
@@ -367,140 +400,6 @@ impl Drop for Cancel<'_> {
     }
 }
 
-fn gone() -> SurfaceError {
-    SurfaceError::new(ErrorKind::NotConnected, "the plugin instance is closed")
-}
-
-/// Unlike [`gone`]: the plugin was asked, and may have done it.
-fn closed_under_way() -> SurfaceError {
-    SurfaceError::new(
-        ErrorKind::Cancelled,
-        "the plugin instance was closed before it answered",
-    )
-}
-
 fn busy(why: &str) -> SurfaceError {
     SurfaceError::new(ErrorKind::Transient, format!("busy: {why}"))
-}
-
-/// What happens on an account, in order. Held by the account task alone.
-pub struct Inbound {
-    events: mpsc::Receiver<Raw>,
-    intake: Arc<Intake>,
-    line: Arc<Line>,
-    owed: Arc<AtomicU64>,
-}
-
-/// One event and the right to acknowledge it.
-#[derive(Debug)]
-pub struct InboundEvent {
-    /// What happened.
-    pub event: Event,
-    /// The bytes of its inline attachments.
-    pub blob: Bytes,
-    /// To be used once the event is on disk.
-    pub ack: Ack,
-}
-
-impl Inbound {
-    /// The next event. Garbage and unknown kinds are counted, answered and skipped. `None` once
-    /// the instance is closed. Cancel-safe.
-    pub async fn next(&mut self) -> Option<InboundEvent> {
-        loop {
-            let raw = tokio::select! {
-                biased;
-                () = self.intake.closed().cancelled() => return None,
-                raw = self.events.recv() => raw?,
-            };
-            let ack = Ack {
-                id: raw.id,
-                intake: self.intake.clone(),
-                line: self.line.clone(),
-                owed: self.owed.clone(),
-                answered: false,
-            };
-            match serde_json::from_slice(&raw.body) {
-                Ok(Event::Unknown) => {
-                    add(&self.intake.counters.unknown_events);
-                    ack.done();
-                }
-                Ok(event) => {
-                    add(&self.intake.counters.events);
-                    return Some(InboundEvent {
-                        event,
-                        blob: raw.blob,
-                        ack,
-                    });
-                }
-                Err(e) => {
-                    self.intake.bad_frame("unreadable event");
-                    ack.refuse(format!("the event cannot be read: {e}"));
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Inbound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Inbound({}/{})", self.intake.plugin, self.intake.account)
-    }
-}
-
-/// Answers the plugin's `emit` and gives its credit back. Dropped unused, it refuses.
-#[must_use = "the plugin waits until the event is acknowledged"]
-pub struct Ack {
-    id: u64,
-    intake: Arc<Intake>,
-    line: Arc<Line>,
-    owed: Arc<AtomicU64>,
-    answered: bool,
-}
-
-impl Ack {
-    /// The event is on disk: the plugin may tell its provider.
-    pub fn done(mut self) {
-        self.answer(0, &[]);
-    }
-
-    /// The event was not taken and may be emitted again.
-    pub fn refuse(mut self, reason: impl Into<String>) {
-        self.refused(reason.into());
-    }
-
-    fn refused(&mut self, reason: String) {
-        let error = SurfaceError::new(ErrorKind::Transient, reason);
-        self.answer(1, &serde_json::to_vec(&error).unwrap_or_default());
-    }
-
-    fn answer(&mut self, status: i32, body: &[u8]) {
-        self.answered = true;
-        if self.id != 0 {
-            self.line
-                .deliver(kind::RESPONSE, self.id, status, body, Bytes::new());
-        }
-        let left = self.intake.settled();
-        let owed = self.owed.fetch_add(1, Ordering::AcqRel) + 1;
-        // In batches, and at once when nothing else would bring the next batch.
-        if owed >= PLUGIN_CREDIT_BATCH || left == 0 {
-            let owed = self.owed.swap(0, Ordering::AcqRel);
-            if owed > 0 {
-                self.line.deliver(kind::CREDIT, owed, 0, &[], Bytes::new());
-            }
-        }
-    }
-}
-
-impl Drop for Ack {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.refused("the gateway did not take the event".to_owned());
-        }
-    }
-}
-
-impl fmt::Debug for Ack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ack({})", self.id)
-    }
 }

@@ -5,13 +5,13 @@
 //! faults are counted and judged by `supervise`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use gateway_plugin::abi::{kind, rc};
-use gateway_plugin::message::SurfaceError;
+use gateway_plugin::message::{ErrorKind, SurfaceError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,12 @@ pub(super) struct Intake {
     opened: Instant,
     /// The instance is closed: nothing more is taken or given out.
     closed: CancellationToken,
+    /// Why it ended, if nobody asked it to.
+    ended: OnceLock<SurfaceError>,
+    /// Its process, if it has one of its own.
+    process: OnceLock<u32>,
+    confined: OnceLock<String>,
+    silent: AtomicBool,
 }
 
 /// What an instance did, since it was opened.
@@ -94,6 +100,10 @@ impl Intake {
             wrong: watch::Sender::new(None),
             opened: Instant::now(),
             closed: CancellationToken::new(),
+            ended: OnceLock::new(),
+            process: OnceLock::new(),
+            confined: OnceLock::new(),
+            silent: AtomicBool::new(false),
         };
         (intake, event_queue, call_queue)
     }
@@ -266,5 +276,70 @@ impl Intake {
     pub(super) fn close(&self) {
         self.closed.cancel();
         drop(locked(&self.pending).take());
+    }
+
+    /// Its process ended by itself: everybody who waits is told why, and it is started anew.
+    pub(super) fn died(&self, why: String) {
+        let told = SurfaceError::new(ErrorKind::Cancelled, why.clone());
+        if self.ended.set(told).is_ok() {
+            self.fault(Fault::Gone(why));
+        }
+        self.close();
+    }
+
+    /// Its process could not load it. Trying again would change nothing.
+    pub(super) fn refuse(&self, why: &str) {
+        let why = format!("the plugin cannot be loaded: {why}");
+        self.ended
+            .set(SurfaceError::new(ErrorKind::Config, why))
+            .ok();
+        self.close();
+    }
+
+    /// Why it ended, if nobody asked it to.
+    pub(super) fn why_ended(&self) -> Option<&SurfaceError> {
+        self.ended.get()
+    }
+
+    /// A line that its process wrote past the log.
+    pub(super) fn said(&self, line: &str) {
+        let mut gate = locked(&self.log);
+        if gate.admit(self.opened.elapsed()) {
+            add(&self.counters.log_lines);
+            gate.said(&self.plugin, &self.account, line);
+        } else {
+            add(&self.counters.log_dropped);
+        }
+    }
+
+    /// Events that were refused before they got here.
+    pub(super) fn refused_events(&self, how_many: u64) {
+        let counter = &self.counters.refused_events;
+        counter.fetch_add(how_many.min(1 << 32), Ordering::Relaxed);
+    }
+
+    /// It lives in a process of its own.
+    pub(super) fn in_process(&self, id: u32) {
+        self.process.set(id).ok();
+    }
+
+    /// What holds that process.
+    pub(super) fn confined(&self, how: String) {
+        self.confined.set(how).ok();
+    }
+
+    /// Whether it left the last question after its life unanswered.
+    pub(super) fn silent(&self, is: bool) {
+        self.silent.store(is, Ordering::Relaxed);
+    }
+
+    /// Its process, what holds it, and whether it is silent.
+    pub(super) fn home(&self) -> (Option<u32>, Option<String>, bool) {
+        let silent = self.silent.load(Ordering::Relaxed);
+        (
+            self.process.get().copied(),
+            self.confined.get().cloned(),
+            silent,
+        )
     }
 }

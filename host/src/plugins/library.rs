@@ -2,31 +2,55 @@
 //! `inspect` and `verify` let it pass; never unloaded.
 #![allow(unsafe_code)]
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use abi_stable::library::{LibraryError, lib_header_from_path};
 use gateway_plugin::abi::module::GatewayPluginRef;
 use gateway_plugin::abi::table::PLUGIN_API_SIZE;
-use gateway_plugin::abi::{ABI_MAJOR, PluginApi};
+use gateway_plugin::abi::{ABI_MAJOR, ENTRY_SYMBOL, EntryFn, PluginApi};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
-/// Loads a library and gives its table.
+/// Loads a library into this process and gives its table.
 ///
 /// # Errors
 /// What the dynamic linker says, or that the table is laid out in another way than ours.
 pub(super) fn load(path: &Path) -> Result<&'static PluginApi, String> {
+    map(path)?;
+    let module = lib_header_from_path(path)
+        .and_then(|header| header.init_root_module::<GatewayPluginRef>())
+        .map_err(|e| layout_refusal(&e))?;
+    // SAFETY: the layout check vouches for the function's type; it is pure and gives a static.
+    checked(unsafe { (module.entry())() })
+}
+
+/// The same in a process that holds nothing but this plugin: by its entry function alone, so that
+/// one that was not built with our SDK, such as one in C, can be loaded too.
+///
+/// # Errors
+/// What the dynamic linker says, or a table of another ABI.
+pub(super) fn load_alone(path: &Path) -> Result<&'static PluginApi, String> {
+    let library = map(path)?;
+    // SAFETY: the name promises the type, by the contract of ABI 1; whatever else lies behind it
+    // ends a process that was made for that.
+    let entry = unsafe { library.get::<EntryFn>(ENTRY_SYMBOL.as_bytes()) };
+    let entry = entry.map_err(|e| format!("it does not export {ENTRY_SYMBOL}: {}", cause(&e)))?;
+    // SAFETY: as above; it is pure and gives a static.
+    checked(unsafe { entry() })
+}
+
+fn map(path: &Path) -> Result<ManuallyDrop<Library>, String> {
     // SAFETY: runs the library's constructors; that is what trusting a plugin means. All symbols
     // are bound now, and none is offered to other libraries.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
         .map_err(|e| format!("the system cannot load it: {}", cause(&e)))?;
     // Threads and thread-locals of a plugin outlive every instance: it stays mapped for ever.
-    let _mapped = std::mem::ManuallyDrop::new(library);
-    let module = lib_header_from_path(path)
-        .and_then(|header| header.init_root_module::<GatewayPluginRef>())
-        .map_err(|e| layout_refusal(&e))?;
-    // SAFETY: the layout check vouches for the function's type; it is pure and gives a static.
-    let table = unsafe { (module.entry())().as_ref() };
-    let table = table.ok_or("its entry function gives no table")?;
+    Ok(ManuallyDrop::new(library))
+}
+
+fn checked(table: *const PluginApi) -> Result<&'static PluginApi, String> {
+    // SAFETY: null or a static table, by contract.
+    let table = unsafe { table.as_ref() }.ok_or("its entry function gives no table")?;
     if table.abi_major != ABI_MAJOR || (table.size as usize) < PLUGIN_API_SIZE {
         return Err(format!(
             "its table is of ABI {} and {} bytes, ours of ABI {ABI_MAJOR} and {PLUGIN_API_SIZE}",
@@ -52,7 +76,11 @@ fn layout_refusal(error: &LibraryError) -> String {
     let short = match error {
         LibraryError::AbiInstability(_) => "a type of the table is laid out in another way",
         LibraryError::IncompatibleVersionNumber { .. } => "another major of the table's crate",
-        LibraryError::GetSymbolError { .. } => "it exports no root module",
+        LibraryError::GetSymbolError { .. } => {
+            return "it exports no root module, as plugins that were not built with the SDK don't: \
+                    set isolation = \"process\" to run it in a process of its own"
+                .to_owned();
+        }
         _ => "its root module cannot be used",
     };
     format!("the layout check failed: {short}; rebuild it against gateway-plugin-api 1.x")

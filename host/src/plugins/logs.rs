@@ -40,11 +40,14 @@ impl LogGate {
         true
     }
 
-    /// Writes one line; `false` if it cannot be read.
-    pub(super) fn emit(&mut self, plugin: &str, account: &str, body: &[u8]) -> bool {
-        let Ok(record) = serde_json::from_slice::<LogRecord>(body) else {
-            return false;
-        };
+    /// Writes a line that its process wrote on its own, such as the words of a crash.
+    pub(super) fn said(&mut self, plugin: &str, account: &str, line: &str) {
+        self.tell_dropped(plugin, account);
+        let text = one_line(line.to_owned());
+        tracing::warn!(plugin, account, "the plugin process wrote: {text}");
+    }
+
+    fn tell_dropped(&mut self, plugin: &str, account: &str) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             tracing::warn!(
@@ -54,6 +57,14 @@ impl LogGate {
                 "the plugin logs too much, lines dropped"
             );
         }
+    }
+
+    /// Writes one line; `false` if it cannot be read.
+    pub(super) fn emit(&mut self, plugin: &str, account: &str, body: &[u8]) -> bool {
+        let Ok(record) = serde_json::from_slice::<LogRecord>(body) else {
+            return false;
+        };
+        self.tell_dropped(plugin, account);
         let text = text_of(&record);
         let module = record.target.as_str();
         match record.level {
@@ -73,6 +84,10 @@ fn text_of(record: &LogRecord) -> String {
         // Writing into a string cannot fail.
         write!(text, " {name}={value}").ok();
     }
+    one_line(text)
+}
+
+fn one_line(mut text: String) -> String {
     if text.len() > PLUGIN_LOG_TEXT_BYTES_MAX {
         let cut = (0..=PLUGIN_LOG_TEXT_BYTES_MAX)
             .rev()

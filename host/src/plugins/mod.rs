@@ -10,8 +10,9 @@
 //! | `verify`, `signature` | its digest and its signature against `plugins.toml` |
 //! | `store` | the read-only copies that are loaded |
 //! | `library` | `dlopen` and the layout check, at the first account |
-//! | `instance` | one account: operations in, events out |
+//! | `instance`, `inbound` | one account: operations in, events out |
 //! | `line`, `intake`, `calls`, `logs` | its frames, both ways |
+//! | `child` | an instance in a process of its own |
 //! | `abilities` | what it may be asked for |
 //! | `supervise` | when it must be started anew |
 //! | `kv` | its state |
@@ -23,9 +24,11 @@
 mod abilities;
 mod access;
 mod calls;
+pub mod child;
 mod directory;
 pub mod file;
 pub mod inspect;
+mod inbound;
 mod instance;
 mod intake;
 mod kv;
@@ -45,7 +48,8 @@ mod tests;
 pub use directory::{PluginProblem, PluginRow, Plugins, RowState};
 pub use file::PluginsFileError;
 pub use gateway_plugin::manifest::Manifest;
-pub use instance::{AccountStart, Ack, Inbound, InboundEvent, Instance, InstanceState};
+pub use inbound::{Ack, Inbound, InboundEvent};
+pub use instance::{AccountStart, Instance, InstanceState};
 pub use kv::{KvError, KvStore, KvWrite, StoreKv};
 pub use plugin::{Plugin, PluginError};
 pub use refusal::Refusal;

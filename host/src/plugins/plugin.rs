@@ -9,7 +9,10 @@ use gateway_plugin::abi::PluginApi;
 use serde_json::Value;
 
 use super::file::{Isolation, Limits};
-use super::{AccountStart, Inbound, Instance, KvStore, Manifest, Refusal, instance, library};
+use super::line::{Line, Table};
+use super::{
+    AccountStart, Inbound, Instance, KvStore, Manifest, Refusal, child, instance, library,
+};
 use crate::shutdown::Tasks;
 
 /// One plugin that may be opened.
@@ -31,6 +34,8 @@ pub enum PluginError {
     Refused(Refusal),
     /// The plugin would not open an instance: its code of `abi::rc`.
     Open(i32),
+    /// Its process could not be started: the system's words.
+    Process(String),
 }
 
 impl fmt::Display for PluginError {
@@ -38,6 +43,7 @@ impl fmt::Display for PluginError {
         match self {
             Self::Refused(refusal) => write!(f, "the plugin cannot be loaded: {refusal}"),
             Self::Open(code) => write!(f, "the plugin opened no instance (code {code})"),
+            Self::Process(why) => write!(f, "the plugin's process cannot be started: {why}"),
         }
     }
 }
@@ -122,27 +128,45 @@ impl Plugin {
         }
     }
 
-    /// Opens an instance for one account, loading the library if it is the first. The instance's
-    /// calls to the host are served by a task of `tasks`.
+    /// Opens an instance for one account: in this process, loading the library if it is the first,
+    /// or in a process of its own, which loads it and says later if it cannot. The instance's
+    /// tasks belong to `tasks`.
     ///
     /// # Errors
-    /// The library cannot be loaded, or the plugin opens no instance.
+    /// The library cannot be loaded, the plugin opens no instance, or there is no process for it.
     pub fn open(
         &self,
         start: AccountStart,
         kv: Arc<dyn KvStore>,
         tasks: &Tasks,
     ) -> Result<(Instance, Inbound), PluginError> {
-        instance::open(self.table()?, self.manifest.clone(), start, kv, tasks)
+        let manifest = self.manifest.clone();
+        match self.isolation {
+            Isolation::InProcess => {
+                let table = self.table()?;
+                instance::open(manifest, start, kv, tasks, |intake| {
+                    let line = Table::open(table, intake.clone()).map_err(PluginError::Open)?;
+                    Ok(Arc::new(line) as Arc<dyn Line>)
+                })
+            }
+            Isolation::Process => instance::open(manifest, start, kv, tasks, |intake| {
+                child::open(&self.kept, &self.limits, intake, tasks)
+                    .map_err(|e| PluginError::Process(e.to_string()))
+            }),
+        }
     }
 
     /// Loads the library now, so that a broken one is known before anybody depends on it. Blocks
-    /// on files.
+    /// on files. One that runs in a process of its own is never loaded into this one: it is known
+    /// when its process says so.
     ///
     /// # Errors
     /// The library cannot be loaded.
     pub fn preload(&self) -> Result<(), PluginError> {
-        self.table().map(|_| ())
+        match self.isolation {
+            Isolation::InProcess => self.table().map(|_| ()),
+            Isolation::Process => Ok(()),
+        }
     }
 
     /// True once its library is part of this process; it stays so for ever.

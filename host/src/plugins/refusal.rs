@@ -122,8 +122,6 @@ pub enum Refusal {
     },
     /// It was written to while it was read.
     Changed(PathBuf),
-    /// Something the file asks for that this gateway cannot do yet.
-    NotYet(String),
     /// Another plugin serves this channel already.
     Twice {
         /// The channel.
@@ -140,7 +138,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFile(why) | Self::NotYet(why) | Self::Load(why) => f.write_str(why),
+            Self::NoFile(why) | Self::Load(why) => f.write_str(why),
             Self::NotALibrary(why) => {
                 write!(f, "not a shared library: {why}: name the plugin's .so file")
             }

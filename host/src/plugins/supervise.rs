@@ -16,6 +16,8 @@ pub enum Fault {
     Panic(String),
     /// The plugin asks to be started anew: one of its tasks is dead.
     Fatal(String),
+    /// Its process is gone.
+    Gone(String),
     /// A ping was not answered within its deadline.
     MissedPing,
     /// A ping was answered.
@@ -37,7 +39,7 @@ impl Health {
     /// because of this.
     pub fn note(&mut self, fault: Fault, now: Duration) -> Option<String> {
         match fault {
-            Fault::Fatal(why) => Some(why),
+            Fault::Fatal(why) | Fault::Gone(why) => Some(why),
             Fault::Panic(why) => {
                 self.panics.push_back(now);
                 while self

@@ -50,23 +50,8 @@ pub(super) fn each_piece(
     }
 }
 
-/// What can be said about an entry before its file is read.
-///
-/// # Errors
-/// What this gateway cannot do yet, in words.
-pub(super) fn supported(entry: &Entry) -> Result<(), Refusal> {
-    if entry.isolation == Some(Isolation::Process) {
-        return Err(Refusal::NotYet(
-            "isolation = \"process\" is not supported yet: remove the line to run the plugin in \
-             the gateway, or the plugin"
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
-
 /// Where a plugin runs that nobody marked as trusted.
-const UNTRUSTED: Isolation = Isolation::InProcess;
+const UNTRUSTED: Isolation = Isolation::Process;
 
 /// Who vouches for a file that may be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! folder, so that they are never older than the sources.
 #![allow(clippy::unwrap_used)]
 
+mod children;
 mod files;
 mod refusals;
 mod running;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use gateway_plugin::message::{ErrorKind, Event, Op, OpResult, OutboundMessage, SurfaceError};
 use serde_json::{Value, json};
 
+use super::file::Isolation;
 use super::*;
 use crate::shutdown::Tasks;
 
@@ -30,7 +32,14 @@ static LIBRARIES: LazyLock<PathBuf> = LazyLock::new(|| {
     let program = std::env::current_exe().unwrap();
     let profile = program.ancestors().nth(2).unwrap().to_owned();
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--workspace", "--lib", "--target-dir"]);
+    build.args([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--lib",
+        "--bins",
+        "--target-dir",
+    ]);
     build
         .arg(profile.parent().unwrap())
         .current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -89,12 +98,16 @@ fn load(trust: &str, entries: &[(&str, &Path, &str)]) -> Loaded {
     }
 }
 
-fn both() -> Loaded {
+fn both(isolation: Isolation) -> Loaded {
+    let place = match isolation {
+        Isolation::InProcess => "isolation = \"in-process\"",
+        Isolation::Process => "isolation = \"process\"",
+    };
     let loaded = load(
         "development = true",
         &[
-            ("echo", &echo_library(), ""),
-            ("faulty", &faulty_library(), ""),
+            ("echo", &echo_library(), place),
+            ("faulty", &faulty_library(), place),
         ],
     );
     assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);

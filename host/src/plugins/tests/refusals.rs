@@ -28,10 +28,9 @@ fn place(refusal: &Refusal) -> usize {
         Refusal::Writable { .. } => 17,
         Refusal::Foreign { .. } => 18,
         Refusal::Changed(_) => 19,
-        Refusal::NotYet(_) => 20,
-        Refusal::Twice { .. } => 21,
-        Refusal::Store(_) => 22,
-        Refusal::Load(_) => 23,
+        Refusal::Twice { .. } => 20,
+        Refusal::Store(_) => 21,
+        Refusal::Load(_) => 22,
     }
 }
 
@@ -192,15 +191,6 @@ fn trust_texts() -> Vec<(Refusal, &'static str)> {
 fn place_texts() -> Vec<(Refusal, &'static str)> {
     vec![
         (
-            Refusal::NotYet(
-                "isolation = \"process\" is not supported yet: remove the line to run the plugin \
-                 in the gateway, or the plugin"
-                    .to_owned(),
-            ),
-            "isolation = \"process\" is not supported yet: remove the line to run the plugin in \
-             the gateway, or the plugin",
-        ),
-        (
             Refusal::Twice {
                 channel: "echo".to_owned(),
                 first: "echo-one".to_owned(),
@@ -225,13 +215,13 @@ fn every_refusal_has_its_text() {
         assert_eq!(place(refusal), n, "each kind once, in order: {refusal:?}");
         assert_eq!(refusal.to_string(), *expected);
     }
-    assert_eq!(all.len(), 24, "every kind has its text");
+    assert_eq!(all.len(), 23, "every kind has its text");
 }
 
 /// An account whose configuration the plugin's own schema does not take; no code of it ran.
 #[test]
 fn a_wrong_configuration_has_its_text() {
-    let loaded = both();
+    let loaded = both(Isolation::InProcess);
     let faulty = loaded.plugins.get("faulty").unwrap();
     let wrong = json!({ "token": "secret", "fault": "nonsense" });
     let told = faulty.check_config(&wrong).unwrap_err();
