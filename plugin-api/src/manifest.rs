@@ -197,7 +197,14 @@ pub fn parse_api(text: &str) -> Option<(u16, u16)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn valid_id(id: &str) -> bool {
+/// Is it 1 to 32 lower case letters, digits or `-`, a letter first?
+///
+/// ```
+/// use gateway_plugin::manifest::valid_id;
+///
+/// assert!(valid_id("acme-chat2") && !valid_id("Acme chat"));
+/// ```
+pub fn valid_id(id: &str) -> bool {
     let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     id.len() <= 32
         && id.bytes().next().is_some_and(|b| b.is_ascii_lowercase())

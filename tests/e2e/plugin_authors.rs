@@ -91,3 +91,70 @@ async fn what_cannot_be_tested_is_refused() {
     refused(&[echo, "--config", "{"], 2, "--config is no JSON").await;
     refused(&[echo, "--config", "no-such-file"], 1, "no-such-file").await;
 }
+
+/// `plugins new`, then what its author would do: build, test, check from outside. The project is
+/// no part of this workspace and is built in a target folder of its own, kept for the next time.
+async fn written(template: &str, more: &[&str]) {
+    let home = tempfile::tempdir().unwrap();
+    let sdk = binaries::repository().join("plugin-api");
+    let name = format!("acme-{template}");
+    let arguments = ["plugins", "new", &name, "--template", template, "--sdk"];
+    let ran = run(
+        home.path(),
+        &[&arguments[..], &[sdk.to_str().unwrap()]].concat(),
+    )
+    .await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("  cargo test\n"), "{ran:?}");
+    let again = run(
+        home.path(),
+        &[&arguments[..], &[sdk.to_str().unwrap()]].concat(),
+    )
+    .await;
+    assert!(
+        again.err.contains("nothing is ever written over"),
+        "{again:?}"
+    );
+
+    let project = home.path().join(&name);
+    // The versions this repository was tested with, and nothing from the network.
+    let lock = binaries::repository().join("Cargo.lock");
+    std::fs::copy(lock, project.join("Cargo.lock")).unwrap();
+    let target = binaries::built().parent().unwrap().join("plugin-projects");
+    for command in [
+        &["fmt", "--check"][..],
+        &["test", "--offline"],
+        &["build", "--offline"],
+    ] {
+        let mut cargo = tokio::process::Command::from(binaries::cargo());
+        cargo.current_dir(&project).env("CARGO_TARGET_DIR", &target);
+        let output = cargo.args(command).output().await.unwrap();
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cargo {command:?}:\n{said}");
+        assert!(!said.contains("warning:"), "cargo {command:?}:\n{said}");
+        if command[0] == "test" {
+            assert!(said.contains("test conformance::restart ... ok"), "{said}");
+        }
+    }
+    let library = format!("lib{}.so", name.replace('-', "_"));
+    let library = target.join("debug").join(library);
+    let ran = tested(&library, &[more, &["--json"]].concat()).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.json()["plugin"], name);
+}
+
+#[tokio::test]
+async fn a_new_echo_surface_builds_passes_and_answers() {
+    written("echo", &["--to", "echo:ann"]).await;
+}
+
+#[tokio::test]
+async fn a_new_polling_surface_builds_and_passes() {
+    // From outside without a provider: what can be asked of it while nobody listens there.
+    written(
+        "polling",
+        &["--only", "manifest,config-refused,ping,restart"],
+    )
+    .await;
+}

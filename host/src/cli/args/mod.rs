@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
-pub use plugins::{PluginsCommand, PluginsListArgs, PluginsTestArgs};
+pub use plugins::{PluginsCommand, PluginsListArgs, PluginsNewArgs, PluginsTestArgs, Template};
 use time::milliseconds;
 
 use super::client::{Access, Flags};

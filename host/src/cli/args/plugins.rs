@@ -17,6 +17,41 @@ pub enum PluginsCommand {
         after_help = "Example: openclaw plugins test target/debug/libbell.so --config '{\"minutes\":1}' --to ann"
     )]
     Test(PluginsTestArgs),
+    /// Write a new plugin's project: it builds, passes its tests and answers messages as it stands
+    #[command(
+        after_help = "Example: openclaw plugins new bell --template polling --sdk ../openclaw/plugin-api"
+    )]
+    New(PluginsNewArgs),
+}
+
+/// `plugins new`
+#[derive(Debug, Args)]
+pub struct PluginsNewArgs {
+    /// The channel's id: lower case letters, digits and '-'
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What it begins as
+    #[arg(long, value_enum, default_value_t = Template::Echo)]
+    pub template: Template,
+    /// Where the SDK is: the folder plugin-api of a checkout, or the URL of its git repository
+    /// [default: the checkout this program was built in, or the one around this folder]
+    #[arg(long, value_name = "PATH|URL")]
+    pub sdk: Option<String>,
+    /// The folder to be made [default: NAME, in this folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub into: Option<PathBuf>,
+    /// Print JSON and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a new plugin begins as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Template {
+    /// Gives back what it gets; no provider
+    Echo,
+    /// Asks a provider for what is new, again and again; with a small provider to try it with
+    Polling,
 }
 
 /// `plugins test`
@@ -61,6 +96,7 @@ impl PluginsCommand {
         match self {
             PluginsCommand::List(args) => (args.json, args.tables.wide),
             PluginsCommand::Test(args) => (args.json, args.tables.wide),
+            PluginsCommand::New(args) => (args.json, false),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! command; called by [`cli::main`](super::main).
 
 mod list;
+mod new;
 mod test;
 mod trial;
 
@@ -18,6 +19,7 @@ use super::output::Screen;
 pub fn run(command: &PluginsCommand, screen: &Screen) -> CliResult<ExitCode> {
     match command {
         PluginsCommand::List(args) => list::run(args, screen),
+        PluginsCommand::New(args) => new::run(args, screen),
         PluginsCommand::Test(args) => return test::run(args, screen),
     }?;
     Ok(ExitCode::SUCCESS)
