@@ -9,7 +9,11 @@ pub enum Limit {
     Most(f64),
     /// Times the floor.
     Floors(f64),
+    /// At least so much, in the row's own unit.
+    #[allow(dead_code, reason = "of two benches only one promises a least")]
+    Least(f64),
     /// Only to be seen.
+    #[allow(dead_code, reason = "of two benches only one shows without promising")]
     None,
 }
 
@@ -35,6 +39,7 @@ impl Row {
     fn kept(&self) -> Option<bool> {
         match self.limit {
             Limit::Most(most) => Some(self.ours <= most),
+            Limit::Least(least) => Some(self.ours >= least),
             Limit::Floors(most) => self.ratio().map(|ratio| ratio <= most),
             Limit::None => None,
         }
@@ -49,6 +54,7 @@ impl Row {
             .map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         let limit = match self.limit {
             Limit::Most(most) => format!("{most} {}", self.unit),
+            Limit::Least(least) => format!("≥ {least} {}", self.unit),
             Limit::Floors(most) => format!("{most} x floor"),
             Limit::None => "-".to_owned(),
         };
@@ -64,6 +70,7 @@ impl Row {
     fn json(&self) -> Value {
         let (kind, most) = match self.limit {
             Limit::Most(most) => ("most", Some(most)),
+            Limit::Least(least) => ("least", Some(least)),
             Limit::Floors(most) => ("floors", Some(most)),
             Limit::None => ("none", None),
         };
