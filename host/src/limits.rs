@@ -202,6 +202,16 @@ pub const LIBRARY_PIECE_BYTES: usize = 64 << 10;
 pub const INSPECT_BYTES_MAX: usize = 64 << 20;
 /// Largest signature file, bytes: it has one line of 138.
 pub const SIGNATURE_FILE_BYTES_MAX: u64 = 1_024;
+/// Largest index of a registry, bytes: about 30,000 libraries.
+pub const INDEX_BYTES_MAX: u64 = 16 << 20;
+/// Longest wait for a connection to a registry.
+pub const DOWNLOAD_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time a download may bring nothing.
+pub const DOWNLOAD_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest download: the largest library at about 1 MB a second.
+pub const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+/// Redirects that are followed.
+pub const DOWNLOAD_REDIRECTS_MAX: usize = 5;
 /// State one account may keep if neither the manifest nor `plugins.toml` says otherwise, bytes.
 pub const PLUGIN_KV_BYTES_DEFAULT: u64 = 16 << 20;
 /// Longest key of that state, bytes.

@@ -15,6 +15,7 @@ mod devices;
 mod events;
 mod models;
 mod plugin_authors;
+mod plugin_operators;
 mod plugins;
 mod requests;
 mod send;

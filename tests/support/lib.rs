@@ -24,6 +24,7 @@ pub mod log;
 pub mod login;
 pub mod transcript;
 pub mod wait;
+pub mod web;
 
 pub use client::{Client, Close};
 pub use device::Device;

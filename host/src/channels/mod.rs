@@ -9,6 +9,7 @@
 
 pub mod access;
 mod account;
+mod audit;
 pub mod backoff;
 mod board;
 mod build;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 pub use account::Account;
+pub use audit::{Audited, audit};
 pub use delivery::Room;
 pub use reload::ChangeError;
 pub use report::Health;

@@ -21,8 +21,9 @@ const STICKY: u32 = 0o1000;
 pub(super) fn only_ours(file: &Path) -> Result<(), Refusal> {
     let unreadable = |e: std::io::Error| Refusal::NoFile(format!("{}: {e}", file.display()));
     let real = file.canonicalize().map_err(unreadable)?;
+    let file = &std::path::absolute(file).map_err(unreadable)?;
     let mut folders: Vec<&Path> = real.parent().into_iter().collect();
-    if let Some(folder) = file.parent().filter(|_| real != file) {
+    if let Some(folder) = file.parent().filter(|_| real != *file) {
         folders.push(folder);
     }
     judge(&real, &fs::metadata(&real).map_err(unreadable)?)?;

@@ -102,7 +102,18 @@ impl Plugins {
         file: &Path,
         store_dir: &Path,
     ) -> Result<(Plugins, Vec<PluginProblem>), PluginsFileError> {
-        let parsed = PluginsFile::read(file)?;
+        Self::judge(&PluginsFile::read(file)?, file, store_dir)
+    }
+
+    /// As [`Plugins::load`] for a text of `file` that is already read, or not yet written.
+    ///
+    /// # Errors
+    /// The folder of copies cannot be made.
+    pub fn judge(
+        parsed: &PluginsFile,
+        file: &Path,
+        store_dir: &Path,
+    ) -> Result<(Plugins, Vec<PluginProblem>), PluginsFileError> {
         let store = LibraryStore::open(store_dir).map_err(|e| PluginsFileError {
             file: store_dir.to_owned(),
             line: None,
@@ -123,7 +134,7 @@ impl Plugins {
         };
         let mut problems = Vec::new();
         for entry in parsed.plugins.iter().map(toml::Spanned::get_ref) {
-            problems.extend(plugins.add(file, &parsed, entry, &store));
+            problems.extend(plugins.add(file, parsed, entry, &store));
         }
         Ok((plugins, problems))
     }

@@ -8,6 +8,8 @@
 //! | `inspect` | reads a library's bytes; no code of it runs |
 //! | `access` | who else may write to its file |
 //! | `verify`, `signature` | its digest and its signature against `plugins.toml` |
+//! | `offer` | a library before `plugins.toml` names it |
+//! | `registry` | the index of plugins that can be installed by name |
 //! | `store` | the read-only copies that are loaded |
 //! | `library` | `dlopen` and the layout check, at the first account |
 //! | `instance`, `inbound` | one account: operations in, events out |
@@ -35,8 +37,10 @@ mod kv;
 mod library;
 mod line;
 mod logs;
+mod offer;
 mod plugin;
 mod refusal;
+pub mod registry;
 pub mod signature;
 pub mod store;
 pub mod supervise;
@@ -51,6 +55,7 @@ pub use gateway_plugin::manifest::Manifest;
 pub use inbound::{Ack, Inbound, InboundEvent};
 pub use instance::{AccountStart, Instance, InstanceState};
 pub use kv::{KvError, KvStore, KvWrite, StoreKv};
+pub use offer::{Offer, Publisher};
 pub use plugin::{Plugin, PluginError};
 pub use refusal::Refusal;
 pub use trial::{Trial, TrialAccount};

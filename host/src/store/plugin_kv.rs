@@ -122,6 +122,22 @@ impl KvScope {
     }
 }
 
+/// Forgets the state of every account of a plugin; how many values that were.
+///
+/// # Errors
+/// The database's.
+pub fn forget(txn: &WriteTransaction, plugin: &str) -> Result<u64, StoreError> {
+    let mut table = txn.open_table(PLUGIN_KV)?;
+    // From `<plugin>\0` up to the next byte after the separator: this plugin's keys and no other's.
+    let (from, to) = (format!("{plugin}\0"), format!("{plugin}\u{1}"));
+    let mut values = 0;
+    for row in table.extract_from_if(from.as_str()..to.as_str(), |_, _| true)? {
+        let (key, _) = row?;
+        values += u64::from(!key.value().ends_with('\0'));
+    }
+    Ok(values)
+}
+
 fn cost(key: &str, value: &[u8]) -> u64 {
     (key.len() + value.len()) as u64
 }

@@ -5,6 +5,7 @@
 mod devices;
 mod gateway;
 mod messages;
+mod operator;
 mod plugins;
 mod time;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
+pub use operator::*;
 pub use plugins::{PluginsCommand, PluginsListArgs, PluginsNewArgs, PluginsTestArgs, Template};
 use time::milliseconds;
 

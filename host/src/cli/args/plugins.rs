@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Tables;
+use super::{OperatorCommand, Tables};
 
 /// `plugins …`
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,8 @@ pub enum PluginsCommand {
         after_help = "Example: openclaw plugins new bell --template polling --sdk ../openclaw/plugin-api"
     )]
     New(PluginsNewArgs),
+    #[command(flatten)]
+    Operator(OperatorCommand),
 }
 
 /// `plugins new`
@@ -97,6 +99,7 @@ impl PluginsCommand {
             PluginsCommand::List(args) => (args.json, args.tables.wide),
             PluginsCommand::Test(args) => (args.json, args.tables.wide),
             PluginsCommand::New(args) => (args.json, false),
+            PluginsCommand::Operator(command) => command.wishes(),
         }
     }
 }

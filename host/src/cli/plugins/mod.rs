@@ -1,14 +1,31 @@
 //! `openclaw plugins`: what is installed, and what an operator does with it. One file for each
 //! command; called by [`cli::main`](super::main).
+//!
+//! `place` where things lie · `edit` changes plugins.toml · `tell` asks the running gateway to take
+//! a change · `sheet` a library shown to a person · `fetch` downloads.
 
+mod check;
+mod edit;
+mod fetch;
+mod index;
+mod inspect;
+mod install;
+mod key;
 mod list;
 mod new;
+mod place;
+mod remove;
+mod search;
+mod sheet;
+mod switch;
+mod tell;
 mod test;
 mod trial;
+mod upgrade;
 
 use std::process::ExitCode;
 
-use super::args::PluginsCommand;
+use super::args::{IndexCommand, KeyCommand, OperatorCommand, PluginsCommand};
 use super::error::CliResult;
 use super::output::Screen;
 
@@ -21,6 +38,23 @@ pub fn run(command: &PluginsCommand, screen: &Screen) -> CliResult<ExitCode> {
         PluginsCommand::List(args) => list::run(args, screen),
         PluginsCommand::New(args) => new::run(args, screen),
         PluginsCommand::Test(args) => return test::run(args, screen),
+        PluginsCommand::Operator(command) => operate(command, screen),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn operate(command: &OperatorCommand, screen: &Screen) -> CliResult<()> {
+    match command {
+        OperatorCommand::Inspect(args) => inspect::run(args, screen),
+        OperatorCommand::Install(args) => install::run(args, screen),
+        OperatorCommand::Remove(args) => remove::run(args, screen),
+        OperatorCommand::Upgrade(args) => upgrade::run(args, screen),
+        OperatorCommand::Enable(args) => switch::run(args, true, screen),
+        OperatorCommand::Disable(args) => switch::run(args, false, screen),
+        OperatorCommand::Check(args) => check::run(args, screen),
+        OperatorCommand::Search(args) => search::run(args, screen),
+        OperatorCommand::Index(IndexCommand::Build(args)) => index::run(args, screen),
+        OperatorCommand::Sign(args) => key::sign(args, screen),
+        OperatorCommand::Key(KeyCommand::New(args)) => key::new(args, screen),
+    }
 }

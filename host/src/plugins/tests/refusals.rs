@@ -100,7 +100,6 @@ fn file_texts() -> Vec<(Refusal, &'static str)> {
 }
 
 fn trust_texts() -> Vec<(Refusal, &'static str)> {
-    let key = |n: u8| PrivateKey::from_seed([n; 32]).public();
     let sha = |digit: &str| digit.repeat(64);
     vec![
         (
@@ -136,6 +135,13 @@ fn trust_texts() -> Vec<(Refusal, &'static str)> {
             "its signature /etc/gw/acme.so.sig cannot be used: it must be one line \
              `ed25519:<public key> <signature>`: fetch it again, or correct `signature`",
         ),
+    ]
+}
+
+fn key_texts() -> Vec<(Refusal, &'static str)> {
+    let key = |n: u8| PrivateKey::from_seed([n; 32]).public();
+    let sha = |digit: &str| digit.repeat(64);
+    vec![
         (
             Refusal::UnknownKey {
                 key: "acme".to_owned(),
@@ -210,7 +216,7 @@ fn place_texts() -> Vec<(Refusal, &'static str)> {
 
 #[test]
 fn every_refusal_has_its_text() {
-    let all = [file_texts(), trust_texts(), place_texts()].concat();
+    let all = [file_texts(), trust_texts(), key_texts(), place_texts()].concat();
     for (n, (refusal, expected)) in all.iter().enumerate() {
         assert_eq!(place(refusal), n, "each kind once, in order: {refusal:?}");
         assert_eq!(refusal.to_string(), *expected);
