@@ -129,10 +129,18 @@ impl Screen {
 
     /// Writes to standard output as is.
     pub fn write(&self, text: &str) {
+        self.try_write(text);
+    }
+
+    /// Writes one line to standard output; false once nobody reads it any more.
+    pub fn try_line(&self, text: &str) -> bool {
+        self.try_write(&format!("{text}\n"))
+    }
+
+    fn try_write(&self, text: &str) -> bool {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .unwrap_or(());
+        let written = out.write_all(text.as_bytes());
+        written.and_then(|()| out.flush()).is_ok()
     }
 
     /// Writes one line to standard output.

@@ -130,6 +130,17 @@ pub fn load_gateway(options: &LoadOptions, paths: &Paths) -> Result<GatewayConfi
     Ok(gateway)
 }
 
+/// Where the gateway of this machine logs, for a client beside it.
+///
+/// # Errors
+/// [`ConfigError`], always naming the file.
+pub fn load_log_file(paths: &Paths) -> Result<PathBuf, ConfigError> {
+    let (root, _) = read_root(&paths.config_file)?;
+    let named = root.get("logging").and_then(|logging| logging.get("file"));
+    let named = named.and_then(Value::as_str).map(PathBuf::from);
+    Ok(named.unwrap_or_else(|| paths.log_file()))
+}
+
 /// The file's text as a tree; a missing file is an empty one, and told as such.
 fn read_root(file: &Path) -> Result<(Map<String, Value>, bool), ConfigError> {
     let text = match std::fs::read_to_string(file) {

@@ -18,7 +18,9 @@ use std::sync::Arc;
 pub use gateway::{
     AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, parse_network,
 };
-pub use load::{ConfigError, LoadOptions, Loaded, load, load_gateway, save_generated_token};
+pub use load::{
+    ConfigError, LoadOptions, Loaded, load, load_gateway, load_log_file, save_generated_token,
+};
 pub use paths::Paths;
 pub use secret::Secret;
 pub use types::*;

@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use serde_json::json;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::json::JsonLines;
+use crate::clock::Clock;
 use crate::limits::{LOG_FILE_BYTES_MAX, LOG_QUEUE_LINES_MAX};
 
 /// How and where to log.
@@ -24,7 +27,7 @@ pub struct LogOptions {
     pub level: LevelFilter,
     /// The file beside standard output.
     pub file: PathBuf,
-    /// Also write to standard output.
+    /// Also write lines for people to standard output.
     pub stdout: bool,
 }
 
@@ -53,28 +56,32 @@ pub fn start(options: &LogOptions) -> io::Result<LogGuard> {
     if let Some(folder) = options.file.parent() {
         crate::files::private_dir(folder)?;
     }
-    let sink = Sink::open(&options.file, options.stdout)?;
+    let sink = Sink::open(&options.file)?;
     let (lines, queue) = sync_channel(LOG_QUEUE_LINES_MAX);
     let dropped = Arc::new(AtomicU64::new(0));
     let counter = dropped.clone();
     let thread = std::thread::Builder::new()
         .name("log-writer".into())
         .spawn(move || write_lines(&queue, sink, &counter))?;
-    let writer = LineWriter {
+    let writer = |form: Form| LineWriter {
         lines: lines.clone(),
-        dropped,
+        dropped: dropped.clone(),
+        form,
     };
     let filter = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("gateway_host", options.level)
         .with_target("plugin", options.level);
-    let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(writer);
+    let for_people = options.stdout.then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(writer(Line::Text))
+    });
     // A second gateway in one process (tests) keeps the first one's log.
     tracing_subscriber::registry()
         .with(filter)
-        .with(layer)
+        .with(for_people)
+        .with(JsonLines(writer(Line::Json)))
         .try_init()
         .ok();
     Ok(LogGuard {
@@ -84,14 +91,21 @@ pub fn start(options: &LogOptions) -> io::Result<LogGuard> {
 }
 
 enum Line {
+    /// For standard output.
     Text(Vec<u8>),
+    /// For the file.
+    Json(Vec<u8>),
     End,
 }
+
+/// What a finished line becomes.
+type Form = fn(Vec<u8>) -> Line;
 
 #[derive(Clone)]
 struct LineWriter {
     lines: SyncSender<Line>,
     dropped: Arc<AtomicU64>,
+    form: Form,
 }
 
 impl<'a> MakeWriter<'a> for LineWriter {
@@ -124,7 +138,7 @@ impl Write for LineBuffer<'_> {
 
 impl Drop for LineBuffer<'_> {
     fn drop(&mut self) {
-        let line = Line::Text(std::mem::take(&mut self.text));
+        let line = (self.writer.form)(std::mem::take(&mut self.text));
         if let Err(TrySendError::Full(_)) = self.writer.lines.try_send(line) {
             self.writer.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -136,11 +150,10 @@ struct Sink {
     path: PathBuf,
     file: File,
     written: u64,
-    stdout: bool,
 }
 
 impl Sink {
-    fn open(path: &Path, stdout: bool) -> io::Result<Sink> {
+    fn open(path: &Path) -> io::Result<Sink> {
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -151,18 +164,14 @@ impl Sink {
             path: path.to_path_buf(),
             file,
             written,
-            stdout,
         })
     }
 
     fn write(&mut self, line: &[u8]) {
-        // A full disk or a closed terminal must not stop the gateway.
-        if self.stdout {
-            io::stdout().write_all(line).ok();
-        }
         if self.written + line.len() as u64 > LOG_FILE_BYTES_MAX {
             self.turn_over();
         }
+        // A full disk must not stop the gateway.
         if self.file.write_all(line).is_ok() {
             self.written += line.len() as u64;
         }
@@ -172,18 +181,27 @@ impl Sink {
         let mut old = self.path.clone().into_os_string();
         old.push(".1");
         std::fs::rename(&self.path, &old).ok();
-        if let Ok(fresh) = Sink::open(&self.path, self.stdout) {
+        if let Ok(fresh) = Sink::open(&self.path) {
             *self = fresh;
         }
     }
 }
 
 fn write_lines(queue: &Receiver<Line>, mut sink: Sink, dropped: &AtomicU64) {
-    while let Ok(Line::Text(line)) = queue.recv() {
-        sink.write(&line);
+    while let Ok(line) = queue.recv() {
+        match line {
+            // A closed terminal must not stop the gateway.
+            Line::Text(line) => drop(io::stdout().write_all(&line)),
+            Line::Json(line) => sink.write(&line),
+            Line::End => return,
+        }
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            sink.write(format!("log queue was full: {lost} lines dropped\n").as_bytes());
+            let ts = Clock::system().now_ms();
+            let message = format!("log queue was full: {lost} lines dropped");
+            let line = json!({ "ts": ts, "level": "warn", "target": "log", "message": message });
+            sink.write(format!("{line}\n").as_bytes());
+            drop(writeln!(io::stdout(), "{message}"));
         }
     }
 }
@@ -197,7 +215,7 @@ mod tests {
     fn a_full_file_is_turned_over() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway.log");
-        let mut sink = Sink::open(&path, false).unwrap();
+        let mut sink = Sink::open(&path).unwrap();
         sink.write(b"first\n");
         sink.written = LOG_FILE_BYTES_MAX;
         sink.write(b"second\n");
@@ -214,6 +232,7 @@ mod tests {
         let writer = LineWriter {
             lines,
             dropped: Arc::default(),
+            form: Line::Text,
         };
         for _ in 0..3 {
             writer.make_writer().write_all(b"x").unwrap();

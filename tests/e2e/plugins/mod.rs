@@ -1,6 +1,7 @@
 //! Plugins that misbehave: whatever one of them does, the others and the gateway go on. How they
 //! are changed while the gateway runs is in `live.rs`, the same under load in `upgrade.rs`.
 
+mod cli;
 mod isolation;
 mod live;
 mod upgrade;

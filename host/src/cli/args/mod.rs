@@ -17,7 +17,10 @@ pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
 pub use operator::*;
-pub use plugins::{PluginsCommand, PluginsListArgs, PluginsNewArgs, PluginsTestArgs, Template};
+pub use plugins::{
+    PluginsCommand, PluginsListArgs, PluginsLogsArgs, PluginsNewArgs, PluginsRestartArgs,
+    PluginsTestArgs, Template,
+};
 use time::milliseconds;
 
 use super::client::{Access, Flags};
@@ -226,13 +229,18 @@ mod tests {
             "openclaw gateway run --token t",
             "openclaw gateway call health --url ws://h:1 --params {} --json",
             "openclaw health --json --no-color",
+            "openclaw plugins list --url ws://h:1",
+            "openclaw plugins restart echo/work --timeout 2m",
+            "openclaw plugins logs echo -f --lines 5",
             "openclaw devices approve --latest",
             "openclaw agent -m hi --deliver --channel telegram --to 1",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }
         for wrong in [
-            "openclaw plugins list --url ws://h:1",
+            "openclaw plugins list --url ws://h:1 --plugins f",
+            "openclaw plugins logs echo --url ws://h:1",
+            "openclaw plugins restart",
             "openclaw gateway --url ws://h:1",
             "openclaw gateway --port 1 health",
             "openclaw gateway --token t --password p",

@@ -1,17 +1,28 @@
 //! What `openclaw plugins` is told.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{OperatorCommand, Tables};
+use super::time::milliseconds;
+use super::{Connection, OperatorCommand, Reach, Tables};
 
 /// `plugins …`
 #[derive(Debug, Subcommand)]
 pub enum PluginsCommand {
-    /// The plugins that plugins.toml names, read from their files; needs no running gateway
+    /// The plugins that plugins.toml names: state, accounts and generation when a gateway runs,
+    /// else what their files say
     #[command(after_help = "Example: openclaw plugins list --json")]
     List(PluginsListArgs),
+    /// Start a plugin's accounts anew in the running gateway; lifts a quarantine
+    #[command(
+        after_help = "Messages that are being sent end first, others wait.\n\nExample: openclaw plugins restart telegram/work"
+    )]
+    Restart(PluginsRestartArgs),
+    /// What the gateway's log holds of one plugin; needs no running gateway
+    #[command(after_help = "Example: openclaw plugins logs telegram --follow")]
+    Logs(PluginsLogsArgs),
     /// Run the conformance checks of the SDK against a built library; its code runs
     #[command(
         after_help = "Example: openclaw plugins test target/debug/libbell.so --config '{\"minutes\":1}' --to ann"
@@ -82,21 +93,52 @@ pub struct PluginsTestArgs {
 /// `plugins list`
 #[derive(Debug, Args)]
 pub struct PluginsListArgs {
-    /// File that names the plugins [default: plugins.toml in the state folder]
-    #[arg(long, value_name = "FILE")]
+    /// Read this file instead of asking the gateway
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "token", "password"])]
     pub plugins: Option<PathBuf>,
-    /// Print JSON and nothing else on standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub reach: Reach,
     #[command(flatten)]
     pub tables: Tables,
+}
+
+/// `plugins restart`
+#[derive(Debug, Args)]
+pub struct PluginsRestartArgs {
+    /// The plugin as plugins.toml names it, or one of its accounts
+    #[arg(value_name = "NAME[/ACCOUNT]")]
+    pub plugin: String,
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Give up after this long: milliseconds, or 10s, 2m. The gateway goes on
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = milliseconds, help_heading = "Gateway")]
+    pub timeout: Duration,
+}
+
+/// `plugins logs`
+#[derive(Debug, Args)]
+pub struct PluginsLogsArgs {
+    /// The plugin as plugins.toml names it, or one of its accounts
+    #[arg(value_name = "NAME[/ACCOUNT]")]
+    pub plugin: String,
+    /// Go on with each line that comes, until interrupted
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Begin with this many lines of the past
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub lines: usize,
+    /// Print each line as the JSON object that the log holds, one a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl PluginsCommand {
     /// Whether the output is JSON, and whether tables may be as wide as they like.
     pub(super) fn wishes(&self) -> (bool, bool) {
         match self {
-            PluginsCommand::List(args) => (args.json, args.tables.wide),
+            PluginsCommand::List(args) => (args.reach.connection.json, args.tables.wide),
+            PluginsCommand::Restart(args) => (args.connection.json, false),
+            PluginsCommand::Logs(args) => (args.json, false),
             PluginsCommand::Test(args) => (args.json, args.tables.wide),
             PluginsCommand::New(args) => (args.json, false),
             PluginsCommand::Operator(command) => command.wishes(),

@@ -12,12 +12,15 @@ mod inspect;
 mod install;
 mod key;
 mod list;
+mod logs;
 mod new;
 mod place;
 mod remove;
+mod restart;
 mod search;
 mod sheet;
 mod switch;
+mod target;
 mod tell;
 mod test;
 mod trial;
@@ -37,6 +40,8 @@ pub fn run(command: &PluginsCommand, screen: &Screen) -> CliResult<ExitCode> {
     match command {
         PluginsCommand::List(args) => list::run(args, screen),
         PluginsCommand::New(args) => new::run(args, screen),
+        PluginsCommand::Restart(args) => restart::run(args, screen),
+        PluginsCommand::Logs(args) => logs::run(args, screen),
         PluginsCommand::Test(args) => return test::run(args, screen),
         PluginsCommand::Operator(command) => operate(command, screen),
     }?;
