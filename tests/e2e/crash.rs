@@ -1,7 +1,9 @@
 //! kill -9 at each step of a message's way: nothing that the provider was told we have is lost,
 //! and every message is answered once.
 
+use serde_json::json;
 use support::bot_api::{Fault, Gate};
+use support::llm::{Door, Llm, Reply};
 
 use crate::telegram::{CHAT, House, SENDER, times};
 
@@ -79,6 +81,34 @@ async fn a_crash_after_the_answer_left_and_before_its_receipt() {
     assert_eq!(
         times(&house.bot, "crash three"),
         1,
+        "{:?}",
+        house.bot.texts(CHAT)
+    );
+}
+
+#[tokio::test]
+async fn a_crash_while_the_model_speaks() {
+    let llm = Llm::start().await;
+    let (provider, door) = (llm.provider("m1"), Door::default());
+    let mut house = House::start_with(|setup| {
+        setup
+            .config("/models/providers/fake", provider)
+            .config("/agents/defaults/model", json!("fake/m1"))
+    })
+    .await;
+    let half = vec!["half of it".to_owned()];
+    llm.push(Reply::Held(half, door, vec![" and the rest".to_owned()]));
+    llm.push(Reply::text("the whole of it"));
+    house.bot.push_text(CHAT, SENDER, "crash four");
+    llm.wait_asked(1).await;
+    house.gateway.crash().await;
+    house.gateway.restart().await;
+    house.answered("the whole of it").await;
+    house.round_trip("after").await;
+    assert_eq!(times(&house.bot, "the whole of it"), 1);
+    assert_eq!(
+        times(&house.bot, "half of it"),
+        0,
         "{:?}",
         house.bot.texts(CHAT)
     );

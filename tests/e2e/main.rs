@@ -13,6 +13,7 @@ mod crash;
 mod credentials;
 mod devices;
 mod events;
+mod heartbeat;
 mod models;
 mod plugin_authors;
 mod plugin_operators;

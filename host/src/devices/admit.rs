@@ -14,13 +14,13 @@ use crate::store::devices::{DeviceRecord, PendingRecord};
 pub(super) enum Decision {
     /// It may come in; the record is as it has to be from now on, if it has one.
     Admitted {
-        device: Option<DeviceRecord>,
+        device: Option<Box<DeviceRecord>>,
         /// The request that was approved without asking anybody.
-        approved: Option<PendingRecord>,
+        approved: Option<Box<PendingRecord>>,
     },
     /// Somebody has to approve first.
     Waits {
-        request: PendingRecord,
+        request: Box<PendingRecord>,
         reason: Reason,
         /// Not merged into a request that waits already.
         is_new: bool,
@@ -38,7 +38,7 @@ pub(super) fn decide(
     let device = book.devices.get(&visitor.device_id);
     let reason = request::obstacle(device, visitor).filter(|_| !exempt);
     let Some(reason) = reason else {
-        let device = device.map(|old| settled(old, visitor, exempt, clock));
+        let device = device.map(|old| Box::new(settled(old, visitor, exempt, clock)));
         return Ok(Decision::Admitted {
             device,
             approved: None,
@@ -48,7 +48,7 @@ pub(super) fn decide(
     let asked = request::ask(book, visitor, reason, now, clock.uuid());
     if !asked.silent {
         return Ok(Decision::Waits {
-            request: asked.request,
+            request: Box::new(asked.request),
             reason,
             is_new: asked.created,
         });
@@ -58,8 +58,8 @@ pub(super) fn decide(
     }
     let paired = request::approve(device, &asked.request, now, generation(clock));
     Ok(Decision::Admitted {
-        device: Some(settled(&paired, visitor, true, clock)),
-        approved: Some(asked.request),
+        device: Some(Box::new(settled(&paired, visitor, true, clock))),
+        approved: Some(Box::new(asked.request)),
     })
 }
 

@@ -209,7 +209,7 @@ impl DevicesTask {
                 if let Some(request) = approved {
                     self.publish_resolved(&request, PairDecision::Approved);
                 }
-                admit::admission(device.as_ref(), visitor, &self.shared.key)
+                admit::admission(device.as_deref(), visitor, &self.shared.key)
             }
             Decision::Waits {
                 request,
@@ -420,9 +420,9 @@ fn note(book: &Book, decision: &Decision, changes: &mut DeviceChanges) {
             changes.drop_pending.extend(ids);
             let changed = device
                 .iter()
-                .filter(|d| book.devices.get(&d.device_id) != Some(*d));
-            changes.put_devices.extend(changed.cloned());
+                .filter(|d| book.devices.get(&d.device_id) != Some(&***d));
+            changes.put_devices.extend(changed.map(|d| (**d).clone()));
         }
-        Decision::Waits { request, .. } => changes.put_pending.push(request.clone()),
+        Decision::Waits { request, .. } => changes.put_pending.push((**request).clone()),
     }
 }
