@@ -6,8 +6,10 @@
 
 mod children;
 mod files;
+mod fuzz;
 mod refusals;
 mod running;
+mod schema;
 mod trust;
 
 use std::collections::BTreeMap;
