@@ -14,6 +14,7 @@ mod credentials;
 mod devices;
 mod events;
 mod heartbeat;
+mod irc;
 mod models;
 mod plugin_authors;
 mod plugin_operators;

@@ -22,6 +22,8 @@ pub mod http;
 pub mod llm;
 pub mod log;
 pub mod login;
+pub mod ngircd;
+pub mod stranger;
 pub mod transcript;
 pub mod wait;
 pub mod web;

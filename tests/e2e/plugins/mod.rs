@@ -3,7 +3,7 @@
 
 mod cli;
 mod isolation;
-mod live;
+pub mod live;
 mod upgrade;
 
 use std::path::PathBuf;
