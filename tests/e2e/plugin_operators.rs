@@ -160,6 +160,11 @@ async fn a_signed_file_is_installed_checked_switched_and_removed() {
     );
     assert_eq!(machine.json("disable echo").await["changed"], false);
     assert!(machine.text().contains("enabled = false"));
+    assert_eq!(
+        machine.json("check").await["ok"],
+        true,
+        "its accounts rest with it"
+    );
     assert_eq!(machine.json("enable echo").await["changed"], true);
     let error = machine.fails("enable ech", 1).await;
     assert_eq!(error["code"], "PLUGIN_NOT_FOUND");
@@ -171,6 +176,7 @@ async fn a_signed_file_is_installed_checked_switched_and_removed() {
         "{error}"
     );
 
+    machine.json("disable echo").await;
     let removed = machine.json("remove echo --purge").await;
     assert_eq!(removed["channel"], "echo");
     assert_eq!(machine.kept(), 0, "the copy goes with its last entry");

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::file::Trust;
+use super::file::{Entry, PluginsFile, Trust};
 use super::inspect::{self, Inspected};
 use super::signature::{Domain, PublicKey, Signed};
 use super::store::signature_beside;
@@ -51,7 +51,17 @@ impl Offer {
     /// # Errors
     /// Why it cannot be a plugin here.
     pub fn of(path: &Path) -> Result<Offer, Refusal> {
-        Self::look(path, inspect::inspect_file)
+        Self::look(&[path.to_owned()], inspect::inspect_file)
+    }
+
+    /// The library that an entry of `file` names, switched on or not.
+    ///
+    /// # Errors
+    /// As [`Offer::of`].
+    pub fn of_entry(parsed: &PluginsFile, file: &Path, entry: &Entry) -> Result<Offer, Refusal> {
+        let program = std::env::current_exe().ok();
+        let places = parsed.candidates(file, entry, program.as_deref());
+        Self::look(&places, inspect::inspect_file)
     }
 
     /// As [`Offer::of`], for any machine.
@@ -59,14 +69,14 @@ impl Offer {
     /// # Errors
     /// Why it cannot be a plugin anywhere.
     pub fn of_any(path: &Path) -> Result<Offer, Refusal> {
-        Self::look(path, inspect::inspect_for_any)
+        Self::look(&[path.to_owned()], inspect::inspect_for_any)
     }
 
     fn look(
-        path: &Path,
+        places: &[PathBuf],
         inspect: impl FnOnce(&File) -> Result<Inspected, Refusal>,
     ) -> Result<Offer, Refusal> {
-        let (path, mut file) = directory::open_first(&[path.to_owned()])?;
+        let (path, mut file) = directory::open_first(places)?;
         let unreadable = |e: std::io::Error| Refusal::NoFile(format!("{}: {e}", path.display()));
         let size = file.metadata().map_err(unreadable)?.len();
         let inspected = inspect(&file)?;

@@ -5,12 +5,14 @@
 use serde_json::{Value, json};
 
 use super::place::{Place, broken};
+use super::remove::channel_of;
 use crate::channels::{Audited, audit};
 use crate::cli::args::CheckArgs;
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::output::{Paint, Screen, complain};
 use crate::cli::table::{Cell, Column, Table};
 use crate::config::{self, LoadOptions};
+use crate::plugins::file::PluginsFile;
 use crate::plugins::{PluginRow, Plugins, RowState};
 
 /// Checks and shows.
@@ -19,15 +21,17 @@ use crate::plugins::{PluginRow, Plugins, RowState};
 /// Anything that would keep a plugin or an account from starting: a wrong configuration.
 pub fn run(args: &CheckArgs, screen: &Screen) -> CliResult<()> {
     let place = Place::of(&args.plugins)?;
+    let parsed = place.read()?;
     let (plugins, _) =
-        Plugins::judge(&place.read()?, &place.file, &place.store()).map_err(|e| broken(&e))?;
+        Plugins::judge(&parsed, &place.file, &place.store()).map_err(|e| broken(&e))?;
     let options = LoadOptions {
         plugins: Some(place.file.clone()),
         ..LoadOptions::default()
     };
     let loaded = config::load(&options)
         .map_err(|cause| CliError::new(Kind::Config, "CONFIG_INVALID", cause.to_string()))?;
-    let accounts = audit(&loaded.config, &plugins);
+    let mut accounts = audit(&loaded.config, &plugins);
+    rest(&mut accounts, &place, &parsed, plugins.report());
     let wrong = wrong(plugins.report(), &accounts);
     let report = json!({
         "file": place.file,
@@ -59,6 +63,22 @@ pub fn run(args: &CheckArgs, screen: &Screen) -> CliResult<()> {
         screen.line(screen.paint(Paint::Good, "all is right"));
     }
     Ok(())
+}
+
+/// The accounts of a plugin that is switched off are not wrong, they rest with it.
+fn rest(accounts: &mut [Audited], place: &Place, parsed: &PluginsFile, rows: &[PluginRow]) {
+    let off = rows.iter().filter(|row| row.state == RowState::Disabled);
+    let channels: Vec<String> = off
+        .filter_map(|row| channel_of(place, parsed, &row.name))
+        .filter(|channel| !rows.iter().any(|row| row.channel.as_ref() == Some(channel)))
+        .collect();
+    for audited in accounts
+        .iter_mut()
+        .filter(|a| channels.contains(&a.channel))
+    {
+        audited.enabled = false;
+        audited.problems.clear();
+    }
 }
 
 fn wrong(rows: &[PluginRow], accounts: &[Audited]) -> usize {

@@ -108,7 +108,8 @@ impl Editing {
         Ok(())
     }
 
-    /// Takes a plugin out, with the comment above it; true if it was there.
+    /// Takes a plugin out, with the comment above it and its leave to be unsigned: another plugin
+    /// of that name must not inherit it. True if it was there.
     ///
     /// # Errors
     /// As [`Editing::name`].
@@ -118,6 +119,14 @@ impl Editing {
             return Ok(false);
         };
         entries.remove(index);
+        let trust = self.document.get_mut("trust");
+        let names = trust
+            .and_then(Item::as_table_like_mut)
+            .and_then(|trust| trust.get_mut("allow_unsigned"))
+            .and_then(Item::as_array_mut);
+        if let Some(names) = names {
+            names.retain(|one| one.as_str() != Some(name));
+        }
         Ok(true)
     }
 
@@ -336,6 +345,11 @@ enabled = false
         );
         assert_eq!(sorted(&text), sorted(&expected), "{text}");
 
+        let text = after(|editing| assert!(editing.remove("b").unwrap()));
+        assert!(
+            text.contains("allow_unsigned = [") && !text.contains("\"b\""),
+            "{text}"
+        );
         let text = after(|editing| assert!(editing.remove("a").unwrap()));
         assert!(
             !text.contains("use most") && text.contains("# The other."),

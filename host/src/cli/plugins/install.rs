@@ -205,6 +205,8 @@ pub fn put(
     let kept = store
         .keep(&mut offer.file, &sha256)
         .map_err(|e| CliError::file(&place.store(), "copy the library to", &e))?;
+    let beside = signature_beside(&kept.path);
+    let signed_before = std::fs::read(&beside).ok();
     let old = entry_digest(&editing.parsed()?, name);
     let written = (|| {
         let row = named(&mut editing, place, &offer, &publisher, name, wish)?;
@@ -222,10 +224,12 @@ pub fn put(
             .and_then(|left| editing.save().map(|()| (row, left)))
     })();
     let (row, left) = written.inspect_err(|_| {
-        if kept.fresh {
-            // It is as if it had never been looked at; why it failed is told.
-            store.forget(&sha256).ok();
-        }
+        // It is as if it had never been looked at; why it failed is told.
+        match &signed_before {
+            _ if kept.fresh => store.forget(&sha256).ok(),
+            Some(signed) => std::fs::write(&beside, signed).ok(),
+            None => std::fs::remove_file(&beside).ok(),
+        };
     })?;
     offer.path.clone_from(&kept.path);
     let told = tell(access, &place.file, name).taken()?;

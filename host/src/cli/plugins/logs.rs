@@ -64,16 +64,18 @@ pub fn run(args: &PluginsLogsArgs, screen: &Screen) -> CliResult<()> {
     for line in &past.lines {
         show(line, screen);
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         std::thread::sleep(GLANCE);
         let mut read = true;
         tail.follow(|line| read &= !filter.takes(line) || show(line, screen))
             .map_err(|e| unreadable(&e))?;
         if !read {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// What `plugins.toml` says, as far as it can be read.

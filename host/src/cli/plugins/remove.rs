@@ -9,7 +9,7 @@ use super::tell::tell;
 use crate::cli::args::RemoveArgs;
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::output::{Paint, Screen};
-use crate::plugins::Plugins;
+use crate::plugins::Offer;
 use crate::plugins::file::PluginsFile;
 use crate::plugins::store::LibraryStore;
 use crate::store::{Store, plugin_kv};
@@ -26,6 +26,9 @@ pub fn run(args: &RemoveArgs, screen: &Screen) -> CliResult<()> {
         return Err(unknown(name, &place, &names(&parsed)));
     };
     let channel = channel_of(&place, &parsed, name);
+    if args.purge && channel.is_none() {
+        return Err(unreadable(name));
+    }
     let store = args.purge.then(|| database(&place)).transpose()?.flatten();
     let mut editing = Editing::open(&place)?;
     editing.remove(name)?;
@@ -69,11 +72,12 @@ fn digest_of(parsed: &PluginsFile, name: &str) -> Option<Option<String>> {
         .map(|entry| entry.sha256.clone())
 }
 
-/// The channel it serves, if its file still tells.
-fn channel_of(place: &Place, parsed: &PluginsFile, name: &str) -> Option<String> {
-    let (plugins, _) = Plugins::judge(parsed, &place.file, &place.store()).ok()?;
-    let row = plugins.report().iter().find(|row| row.name == name)?;
-    row.channel.clone()
+/// The channel it serves, if its file still tells; whether it is switched on does not matter.
+pub fn channel_of(place: &Place, parsed: &PluginsFile, name: &str) -> Option<String> {
+    let mut entries = parsed.plugins.iter().map(toml::Spanned::get_ref);
+    let entry = entries.find(|entry| entry.name == name)?;
+    let offer = Offer::of_entry(parsed, &place.file, entry).ok()?;
+    Some(offer.inspected.manifest.id)
 }
 
 /// Forgets the copy of this digest unless another entry names it.
@@ -89,6 +93,14 @@ pub fn forget(place: &Place, sha256: Option<&str>, left: &PluginsFile) -> CliRes
     LibraryStore::open(&place.store())
         .and_then(|store| store.forget(sha256))
         .map_err(|e| CliError::file(&place.store(), "clean", &e))
+}
+
+/// State is kept by channel, and which one this is only the library tells.
+fn unreadable(name: &str) -> CliError {
+    let text = format!("the library of {name} cannot be read: whose state it kept is not known");
+    CliError::new(Kind::Local, "PLUGIN_UNREADABLE", text)
+        .fix("see what is wrong with it: openclaw plugins check")
+        .fix("put the library back, or leave --purge away")
 }
 
 /// The gateway's database, if there is one. Only one process can have it.
