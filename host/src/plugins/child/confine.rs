@@ -11,7 +11,7 @@ use super::wire::{Ready, Setup};
 /// What stays readable while the plugin runs: what a TLS client and a resolver read, and nothing
 /// that says anything about this machine's people. Folders with what is in them.
 #[cfg(target_os = "linux")]
-const READABLE: [(&str, &str); 13] = [
+const READABLE: [(&str, &str); 15] = [
     ("/etc/resolv.conf", "which name servers to ask"),
     (
         "/run/systemd/resolve",
@@ -30,8 +30,20 @@ const READABLE: [(&str, &str); 13] = [
     ),
     ("/etc/gai.conf", "the order of a name's addresses"),
     ("/etc/services", "names of ports"),
-    ("/etc/ssl", "certificate authorities: Debian, Arch, Alpine"),
-    ("/etc/pki", "certificate authorities: Fedora and its kin"),
+    // Not the folders above them: private keys lie beside, and a gateway of root could read those.
+    (
+        "/etc/ssl/certs",
+        "certificate authorities: Debian, Arch, Alpine",
+    ),
+    ("/etc/ssl/cert.pem", "the same in one file"),
+    (
+        "/etc/pki/tls/certs",
+        "certificate authorities: Fedora and its kin",
+    ),
+    (
+        "/etc/pki/ca-trust/extracted",
+        "what /etc/pki/tls/certs points to",
+    ),
     (
         "/usr/share/ca-certificates",
         "what /etc/ssl/certs points to",
