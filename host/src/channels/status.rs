@@ -86,6 +86,10 @@ pub struct Status {
     me: Option<Peer>,
     facts: Map<String, Value>,
     probed: Option<Probed>,
+    /// Its plugin's process, and what holds it.
+    process: Option<(u32, String)>,
+    /// How it stood before its plugin's process fell silent.
+    before_silence: Option<(Phase, Option<String>)>,
 }
 
 impl Status {
@@ -109,6 +113,8 @@ impl Status {
             me: None,
             facts: Map::new(),
             probed: None,
+            process: None,
+            before_silence: None,
         }
     }
 
@@ -130,8 +136,26 @@ impl Status {
         self.ended(Phase::Starting, Some(why), now_ms);
     }
 
-    /// The plugin started.
-    pub fn started(&mut self, now_ms: u64) {
+    /// The plugin's process does not answer.
+    pub fn silent(&mut self) {
+        if self.phase.serves() {
+            self.before_silence = Some((self.phase, self.last_error.take()));
+            self.phase = Phase::Degraded;
+            self.last_error = Some("the plugin's process does not answer".to_owned());
+        }
+    }
+
+    /// It answers again.
+    pub fn heard(&mut self) {
+        if let Some((phase, error)) = self.before_silence.take() {
+            self.phase = phase;
+            self.last_error = error;
+        }
+    }
+
+    /// The plugin started; in a process of its own if it has one.
+    pub fn started(&mut self, process: Option<(u32, String)>, now_ms: u64) {
+        self.process = process;
         // A plugin may report its connection before `start` returns.
         if self.phase == Phase::Starting {
             self.phase = Phase::Running;
@@ -146,6 +170,8 @@ impl Status {
             self.last_stop_ms = Some(now_ms);
         }
         self.phase = phase;
+        self.process = None;
+        self.before_silence = None;
         self.connected = self.connected.map(|_| false);
         if why.is_some() {
             self.last_error = why;
@@ -254,6 +280,10 @@ impl Status {
         let access = &plan.access;
         let mut extra = self.facts.clone();
         extra.insert("state".into(), self.phase.as_str().into());
+        if let Some((pid, confined)) = &self.process {
+            let process = json!({ "pid": pid, "confined": confined });
+            extra.insert("process".into(), process);
+        }
         let unmentioned = access
             .groups
             .values()
@@ -349,7 +379,7 @@ mod tests {
     fn running() -> Status {
         let mut status = Status::new(None);
         status.phase = Phase::Starting;
-        status.started(10);
+        status.started(None, 10);
         status
     }
 
@@ -383,6 +413,20 @@ mod tests {
             (Phase::Running, 0)
         );
         assert_eq!(status.last_error, None);
+    }
+
+    #[test]
+    fn silence_shows_and_passes() {
+        let mut status = running();
+        status.silent();
+        assert_eq!(status.phase, Phase::Degraded);
+        assert!(status.last_error.is_some());
+        status.heard();
+        assert_eq!((status.phase, &status.last_error), (Phase::Running, &None));
+        status.silent();
+        status.ended(Phase::Starting, Some("killed".into()), 20);
+        status.heard();
+        assert_eq!(status.phase, Phase::Starting, "it ended meanwhile");
     }
 
     #[test]

@@ -273,11 +273,17 @@ impl AccountTask {
         let (channel, id) = (self.account.channel(), self.account.id());
         tracing::info!(channel, account = id, "account started");
         let now_ms = self.clock.now_ms();
-        self.account.announce(|s| s.started(now_ms));
+        let state = instance.state();
+        let process = state.pid.zip(state.confined);
+        self.account.announce(|s| s.started(process, now_ms));
         tell(told, Ok(()));
 
         let wrong = instance.wrong();
-        let heart = watch_over(self.account.clone(), instance.clone(), self.clock);
+        let heart = async {
+            let silence = watch_silence(&self.account, instance);
+            let ours = watch_over(self.account.clone(), instance.clone(), self.clock);
+            tokio::join!(silence, ours);
+        };
         tokio::pin!(wrong, heart);
         let order = loop {
             tokio::select! {
@@ -375,5 +381,15 @@ async fn watch_over(account: Arc<Account>, instance: Arc<Instance>, clock: Clock
                 .probe_through(&instance, PROBE_DEADLINE, &clock)
                 .await;
         }
+    }
+}
+
+/// Shows whether the plugin's process answers. Never ends.
+async fn watch_silence(account: &Account, instance: &Instance) {
+    loop {
+        instance.until_silent(true).await;
+        account.announce(Status::silent);
+        instance.until_silent(false).await;
+        account.announce(Status::heard);
     }
 }

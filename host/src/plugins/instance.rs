@@ -310,6 +310,14 @@ impl Instance {
         }
     }
 
+    /// Resolves when its process stops answering (`true`), or answers again (`false`); at once if
+    /// that is so already.
+    pub async fn until_silent(&self, is: bool) {
+        let mut silent = self.shared.intake.silence();
+        // The intake, which tells, lives as long as this instance.
+        silent.wait_for(|silent| *silent == is).await.ok();
+    }
+
     /// What it did so far.
     pub fn state(&self) -> InstanceState {
         let c = &self.shared.intake.counters;

@@ -5,7 +5,7 @@
 //! faults are counted and judged by `supervise`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -53,7 +53,7 @@ pub(super) struct Intake {
     /// Its process, if it has one of its own.
     process: OnceLock<u32>,
     confined: OnceLock<String>,
-    silent: AtomicBool,
+    silent: watch::Sender<bool>,
 }
 
 /// What an instance did, since it was opened.
@@ -103,7 +103,7 @@ impl Intake {
             ended: OnceLock::new(),
             process: OnceLock::new(),
             confined: OnceLock::new(),
-            silent: AtomicBool::new(false),
+            silent: watch::Sender::new(false),
         };
         (intake, event_queue, call_queue)
     }
@@ -330,12 +330,17 @@ impl Intake {
 
     /// Whether it left the last question after its life unanswered.
     pub(super) fn silent(&self, is: bool) {
-        self.silent.store(is, Ordering::Relaxed);
+        self.silent.send_replace(is);
+    }
+
+    /// Tells when that changes.
+    pub(super) fn silence(&self) -> watch::Receiver<bool> {
+        self.silent.subscribe()
     }
 
     /// Its process, what holds it, and whether it is silent.
     pub(super) fn home(&self) -> (Option<u32>, Option<String>, bool) {
-        let silent = self.silent.load(Ordering::Relaxed);
+        let silent = *self.silent.borrow();
         (
             self.process.get().copied(),
             self.confined.get().cloned(),

@@ -208,7 +208,10 @@ async fn no_process_outlives_the_gateway() {
     let mut gateway = house(CHILD, json!({})).await;
     for crash in [true, false] {
         let served = |row: &Value| row["running"] == true;
-        account(&gateway, "the account to serve", served).await;
+        let row = account(&gateway, "the account to serve", served).await;
+        assert!(row["process"]["pid"].is_u64(), "{row}");
+        let held = row["process"]["confined"].as_str().unwrap_or_default();
+        assert!(held.contains("system calls"), "{row}");
         let running = runners(gateway.pid());
         assert_eq!(running.len(), 2, "one for each account");
         let mut client = gateway.operator().await;
@@ -230,4 +233,21 @@ async fn no_process_outlives_the_gateway() {
             none_is_left(&running).await;
         }
     }
+}
+
+/// A surface that talks to a provider does so from within its confinement.
+#[tokio::test]
+async fn a_provider_is_reached_from_a_child() {
+    let library = support::binaries::library("gateway-plugin-telegram");
+    let text = format!(
+        "schema = 1\n[trust]\ndevelopment = true\n[[plugin]]\nname = \"telegram\"\n\
+         path = {library:?}\nisolation = \"process\"\n[[plugin]]\nname = \"echo\"\n\
+         path = {:?}\n",
+        echo()
+    );
+    let house = crate::telegram::House::start_with(|setup| setup.plugins_text(Some(&text))).await;
+    for n in 0..5 {
+        house.round_trip(&format!("message {n}")).await;
+    }
+    assert_eq!(runners(house.gateway.pid()).len(), 1);
 }
