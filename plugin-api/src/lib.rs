@@ -1,5 +1,5 @@
 //! The SDK for surface plugins: one crate, used by authors (feature `sdk`) and, for its message
-//! types and the conformance checks alone, by the host. `README.md` beside this crate shows a whole plugin in 30 lines.
+//! types and the conformance checks alone, by the host. `README.md` beside this crate is the guide.
 //!
 //! | module | what is in it |
 //! | --- | --- |
@@ -48,3 +48,8 @@ pub mod prelude {
     pub use serde::Deserialize;
     pub use serde_json::Value;
 }
+
+/// The guide, so that its snippets are compiled.
+#[cfg(all(doctest, feature = "sdk"))]
+#[doc = include_str!("../README.md")]
+struct Guide;

@@ -52,8 +52,10 @@ impl HostLine for ToHost {
             return rc::CLOSED;
         };
         let mut frame = Frame::new(kind, id, status, body, Owned::blob(blob));
-        // SAFETY: the host's own function and number, good until `close` returns, which waits for
-        // this lock; the frame lives for the call and its blob is the host's from here on.
+        // SAFETY: function and number are those the host gave to `open`, which keeps them good until
+        // `close` has returned; `close` takes this lock for writing before it returns, so it waits
+        // for us, and later calls find `None`. The frame lives on this stack for the call, its body
+        // is borrowed for as long, and its blob moves to the host: nobody here uses it again.
         unsafe { (host.deliver)(host.ctx, &mut frame) }
     }
 }
@@ -85,7 +87,9 @@ unsafe extern "C" fn open<S: Surface, const WORKERS: usize>(
     out: *mut *mut c_void,
 ) -> i32 {
     guarded(|| {
-        // SAFETY: a pointer to the host's table by contract, borrowed for this call.
+        // SAFETY: by contract null or a pointer to the host's table, readable for this call. Only
+        // `size` and `abi_major` are looked at before `size` is known to cover the rest; the copy
+        // below is made within the call.
         let Some(host) = (unsafe { host.as_ref() }) else {
             return rc::BAD_FRAME;
         };
@@ -104,7 +108,8 @@ unsafe extern "C" fn open<S: Surface, const WORKERS: usize>(
         let dispatcher = Dispatcher::<S>::new(line, runtime.handle().clone());
         log::open(dispatcher.shared());
         let instance = Box::new(Instance { dispatcher, host });
-        // SAFETY: not null, and the host's to be written by contract.
+        // SAFETY: not null (checked above), and by contract room for one pointer that the host gave
+        // us to write. The box stays alive until `close` takes it back.
         unsafe { *out = Box::into_raw(instance).cast() };
         rc::OK
     })
@@ -112,23 +117,28 @@ unsafe extern "C" fn open<S: Surface, const WORKERS: usize>(
 
 unsafe extern "C" fn deliver<S: Surface>(instance: *mut c_void, frame: *mut Frame) -> i32 {
     guarded(|| {
-        // SAFETY: made by `open` of the same surface and not closed yet, by contract.
+        // SAFETY: null, or what `open::<S, _>` of this very table wrote: a leaked `Box<Instance<S>>`,
+        // so the type is right; by contract not closed yet, and the host calls `close` only after
+        // all calls of `deliver` have returned, so it stays alive. Shared: calls run side by side.
         let instance = unsafe { instance.cast::<Instance<S>>().as_ref() };
-        // SAFETY: a pointer to the host's frame by contract, ours for this call.
+        // SAFETY: null, or by contract a frame that the host lends to this call alone: nobody else
+        // reads or writes it meanwhile. A frame shorter than ours is refused before more is read.
         let (Some(instance), Some(frame)) = (instance, unsafe { frame.as_mut() }) else {
             return rc::BAD_FRAME;
         };
         if (frame.size as usize) < FRAME_SIZE {
             return rc::BAD_FRAME;
         }
-        // SAFETY: the frame is the host's and moves its blob to us.
+        // SAFETY: the frame comes from the host by the rules of the boundary, at least as long as
+        // ours (checked above): its blob is none, or readable bytes that are ours to release.
         let blob = unsafe { Foreign::take(frame) };
         let blob = if blob.is_empty() {
             Media::new()
         } else {
             Media::from_owner(blob)
         };
-        // SAFETY: borrowed for this call by contract.
+        // SAFETY: by contract `len` readable bytes for this call; `Dispatcher::deliver` copies what
+        // it keeps, so the slice does not outlive it.
         let body = unsafe { frame.body.get() };
         instance
             .dispatcher
@@ -141,7 +151,9 @@ unsafe extern "C" fn close<S: Surface>(instance: *mut c_void, _grace_ms: u32) ->
         if instance.is_null() {
             return rc::BAD_FRAME;
         }
-        // SAFETY: made by `open` of the same surface, and given back once by contract.
+        // SAFETY: not null (checked above); what `open::<S, _>` of this very table leaked, of the same
+        // type. By contract the host closes an instance once and calls nothing of it afterwards, so
+        // we own the box and nobody holds a reference into it.
         let instance = unsafe { Box::from_raw(instance.cast::<Instance<S>>()) };
         log::close(instance.dispatcher.shared());
         instance.dispatcher.close();

@@ -2,6 +2,7 @@
 //! replayed against the gateway, and the real programs.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod frozen;
 mod likeness;
 mod real_cli;
 mod reference;

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use support::binaries;
 use support::cli::{Ran, run};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 /// Runs the suite on a library, with `more` on the command line.
 async fn tested(library: &Path, more: &[&str]) -> Ran {
@@ -94,7 +95,7 @@ async fn what_cannot_be_tested_is_refused() {
 
 /// `plugins new`, then what its author would do: build, test, check from outside. The project is
 /// no part of this workspace and is built in a target folder of its own, kept for the next time.
-async fn written(template: &str, more: &[&str]) {
+async fn written(template: &str, more: &[&str]) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let sdk = binaries::repository().join("plugin-api");
     let name = format!("acme-{template}");
@@ -142,11 +143,86 @@ async fn written(template: &str, more: &[&str]) {
     let ran = tested(&library, &[more, &["--json"]].concat()).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.json()["plugin"], name);
+    home
+}
+
+/// What the author sees and types while `plugins dev` runs.
+struct Desk {
+    typed: tokio::process::ChildStdin,
+    shown: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Desk {
+    async fn types(&mut self, line: &str) {
+        let line = format!("{line}\n");
+        self.typed.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// The next line with these words.
+    async fn sees(&mut self, words: &str) -> String {
+        let look = async {
+            while let Some(line) = self.shown.next_line().await.unwrap() {
+                if line.contains(words) {
+                    return line;
+                }
+            }
+            panic!("the command ended without {words:?}")
+        };
+        support::wait::within(words, look).await
+    }
+}
+
+/// `plugins dev` on the echo project: messages both ways, a change is taken, a broken build is not.
+async fn developed(home: &Path) {
+    let project = home.join("acme-echo");
+    let mut command = tokio::process::Command::from(support::gateway::command(home));
+    let cargo = std::env::var_os("CARGO_HOME");
+    let cargo = cargo.or_else(|| Some(std::env::home_dir()?.join(".cargo").into_os_string()));
+    let target = binaries::built().parent().unwrap().join("plugin-projects");
+    command
+        .args(["plugins", "dev", project.to_str().unwrap()])
+        .env("CARGO_HOME", cargo.unwrap())
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_NET_OFFLINE", "true")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(rustup) = std::env::var_os("RUSTUP_HOME") {
+        command.env("RUSTUP_HOME", rustup);
+    }
+    let mut child = command.spawn().unwrap();
+    let shown = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut desk = Desk {
+        typed: child.stdin.take().unwrap(),
+        shown,
+    };
+    desk.sees("acme-echo 0.1.0 runs").await;
+    desk.types("echo:ann hello").await;
+    desk.sees("\"text\":\"you said: hello\"").await;
+    desk.sees("> {\"result\":\"sent\"").await;
+
+    let source = project.join("src/lib.rs");
+    let first = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, first.replace("you said: ", "heard: ")).unwrap();
+    desk.sees("acme-echo 0.1.0 runs").await;
+    // A single word goes to the last target.
+    desk.types("again").await;
+    let again = desk.sees("\"text\":\"heard: again\"").await;
+    assert!(again.contains("\"id\":\"2-"), "its state was kept: {again}");
+
+    std::fs::write(&source, "no Rust").unwrap();
+    desk.sees("the old one runs on").await;
+    desk.types("still").await;
+    desk.sees("\"text\":\"heard: still\"").await;
+    drop(desk);
+    let ended = support::wait::within("the end of the command", child.wait()).await;
+    assert!(ended.unwrap().success());
 }
 
 #[tokio::test]
 async fn a_new_echo_surface_builds_passes_and_answers() {
-    written("echo", &["--to", "echo:ann"]).await;
+    let project = written("echo", &["--to", "echo:ann"]).await;
+    developed(project.path()).await;
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ pub use kv::{KvError, KvStore, KvWrite, StoreKv};
 pub use offer::{Offer, Publisher};
 pub use plugin::{Plugin, PluginError};
 pub use refusal::Refusal;
-pub use trial::{Trial, TrialAccount};
+pub use trial::{Trial, TrialAccount, TrialStates};
 pub use verify::digest;
 
 /// The message schema this gateway speaks, `1.N`.

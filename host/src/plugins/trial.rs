@@ -31,16 +31,26 @@ pub struct Trial {
     plugin: Plugin,
     manifest: Manifest,
     tasks: Tasks,
-    states: Mutex<BTreeMap<String, Arc<Memory>>>,
+    states: TrialStates,
 }
 
+/// State of accounts by their names; clones share it, so that it outlives a library.
+#[derive(Clone, Default)]
+pub struct TrialStates(Arc<Mutex<BTreeMap<String, Arc<Memory>>>>);
+
 impl Trial {
-    /// Inspects the file, keeps a copy in `store`, loads it. Its instances are served by `tasks`.
-    /// Blocks on files.
+    /// Inspects the file and keeps a copy in `store`. It is loaded with its first account, here or
+    /// into a process of its own; its instances are served by `tasks`. Blocks on files.
     ///
     /// # Errors
     /// Why a gateway would not take it.
-    pub fn of_file(file: &Path, store: &Path, tasks: Tasks) -> Result<Trial, Refusal> {
+    pub fn of_file(
+        file: &Path,
+        store: &Path,
+        isolation: Isolation,
+        states: TrialStates,
+        tasks: Tasks,
+    ) -> Result<Trial, Refusal> {
         let (path, mut library) = directory::open_first(&[file.to_owned()])?;
         let unreadable = |e: std::io::Error| Refusal::NoFile(format!("{}: {e}", path.display()));
         let sha256 = verify::digest_of(&mut library).map_err(unreadable)?;
@@ -52,7 +62,7 @@ impl Trial {
         let plugin = Plugin {
             name: manifest.id.clone(),
             kv_quota: PLUGIN_KV_BYTES_DEFAULT,
-            isolation: Isolation::InProcess,
+            isolation,
             limits: Limits::default(),
             manifest: Arc::new(manifest.clone()),
             schema,
@@ -63,7 +73,7 @@ impl Trial {
             plugin,
             manifest,
             tasks,
-            states: Mutex::default(),
+            states,
         })
     }
 
@@ -78,7 +88,7 @@ impl Trial {
     /// Why there is no instance.
     pub fn account(&self, name: &str, config: Value) -> Result<(Instance, Inbound), String> {
         let kv = {
-            let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut states = self.states.0.lock().unwrap_or_else(PoisonError::into_inner);
             states.entry(name.to_owned()).or_default().clone()
         };
         let start = AccountStart {

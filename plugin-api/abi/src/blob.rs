@@ -16,7 +16,10 @@ impl Owned {
     pub fn blob<T: AsRef<[u8]> + Send + Sync + 'static>(owner: T) -> Blob {
         unsafe extern "C" fn release<T>(owner: *mut c_void) {
             let drop = std::panic::AssertUnwindSafe(|| {
-                // SAFETY: `owner` is the box leaked below; the contract says once.
+                // SAFETY: `release::<T>` is stored beside the pointer that `Box::into_raw` gave for
+                // a `Box<T>` of the same `T` (below), so the cast restores the type it was made
+                // with. The contract lets the receiver call it once, so the box is not freed twice;
+                // `T: Send` allows that on another thread.
                 drop(unsafe { Box::from_raw(owner.cast::<T>()) });
             });
             if let Err(payload) = std::panic::catch_unwind(drop) {
@@ -43,16 +46,21 @@ impl Owned {
 #[derive(Debug)]
 pub struct Foreign(Blob);
 
-// SAFETY: the contract makes a blob's bytes immutable and its `release` callable from any thread.
+// SAFETY: the raw pointers are only read through (`as_ref`) and handed back (`drop`). The contract
+// says that nobody writes to a blob's bytes until it is released and that `release` may be called
+// from any thread; `Owned::blob` keeps both by asking for `T: Send + Sync`.
 unsafe impl Send for Foreign {}
-// SAFETY: as above; only shared reads are possible.
+// SAFETY: as above; a shared `Foreign` only allows shared reads of bytes that nobody writes to, and
+// `release` takes part only in `drop`, which needs the value itself.
 unsafe impl Sync for Foreign {}
 
 impl Foreign {
     /// Takes the blob out of a frame and leaves none.
     ///
     /// # Safety
-    /// The frame must come from the other side by the rules of the boundary.
+    /// The frame must come from the other side by the rules of the boundary: its blob is either
+    /// [`Blob::NONE`] or `len` readable bytes at `ptr` that stay unchanged until `release(owner)`,
+    /// which was not called yet and may be called from any thread.
     pub unsafe fn take(frame: &mut Frame) -> Foreign {
         Foreign(std::mem::replace(&mut frame.blob, Blob::NONE))
     }
@@ -65,7 +73,9 @@ impl Foreign {
 
 impl AsRef<[u8]> for Foreign {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the blob is ours until released, and nobody writes to it.
+        // SAFETY: whoever made this `Foreign` with `take` vouched for `ptr` and `len`; the bytes are
+        // readable and unchanged until `release`, which only `drop` calls, so they outlive the
+        // borrow of `self` that the slice is tied to.
         unsafe {
             Slice {
                 ptr: self.0.ptr,
@@ -79,7 +89,9 @@ impl AsRef<[u8]> for Foreign {
 impl Drop for Foreign {
     fn drop(&mut self) {
         if let Some(release) = self.0.release {
-            // SAFETY: called once, here; the blob is not used afterwards.
+            // SAFETY: `take` moved the blob out of its frame and left none there, a `Foreign` cannot
+            // be copied, and `drop` runs once: this is the one call. No slice of it is left, for
+            // each borrows `self`.
             unsafe { release(self.0.owner) }
         }
     }

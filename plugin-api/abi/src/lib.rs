@@ -17,7 +17,8 @@
 //! 3. `size` is the writer's size; a reader touches only what it covers.
 //! 4. A host's `ctx` is a number, not a pointer: an invented one is answered `CLOSED`.
 //! 5. After `close` returned the plugin does not call the host for that instance any more. The
-//!    host never calls `close` from within a call of the plugin.
+//!    host never calls `close` from within a call of the plugin, nor before its own calls into the
+//!    instance have returned.
 #![allow(unsafe_code)]
 
 pub mod blob;

@@ -42,7 +42,10 @@ pub type RootResult = RootModuleResult;
 /// The data behind [`ROOT_SYMBOL`]. For `export_plugin!` only.
 #[doc(hidden)]
 pub const fn header(constructor: extern "C" fn() -> RootResult) -> LibHeader {
-    // SAFETY: `constructor` answers with `root`, whose module is a `GatewayPluginRef`.
+    // SAFETY: the header says that `constructor` gives a `GatewayPluginRef` with the layout of this
+    // crate. `export_plugin!`, the only caller, passes a function that answers with `root`, whose
+    // argument's type is `fn() -> GatewayPluginRef`; abi_stable's own loader wraps its panics. The
+    // layout is checked by the host (`CheckTypeLayout::Yes`) before the module is used.
     unsafe { LibHeader::from_constructor::<GatewayPluginRef>(constructor, CheckTypeLayout::Yes) }
 }
 

@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn a_header_reads_back_and_nothing_else_does() {
         let header = SectionHeader::new(7, 5);
-        // SAFETY: a `repr(C)` struct of numbers without padding (asserted above).
+        // SAFETY: both have `HEADER_SIZE` bytes (asserted above), and a `repr(C)` struct of numbers
+        // whose fields fill it without padding has no byte that is not initialised.
         let bytes: [u8; HEADER_SIZE] = unsafe { std::mem::transmute(header) };
         let read = SectionHeader::read(&bytes).expect("a header");
         assert_eq!((read.abi_major, read.api_minor, read.json_len), (1, 7, 5));

@@ -38,7 +38,8 @@ impl Slice {
         if self.ptr.is_null() || self.len == 0 || self.len > isize::MAX as usize {
             return &[];
         }
-        // SAFETY: not null, and the caller vouches for the rest.
+        // SAFETY: not null and at most `isize::MAX` long (checked above), aligned because bytes need
+        // no alignment; the caller vouches that `len` bytes are readable and unchanged for `'a`.
         unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
     }
 }
@@ -139,9 +140,11 @@ pub struct PluginApi {
     pub close: unsafe extern "C" fn(instance: *mut c_void, grace_ms: u32) -> i32,
 }
 
-// SAFETY: a table of numbers and functions; `ctx` is a number in a pointer's clothes.
+// SAFETY: a table of numbers and function pointers, copied whole. `ctx` is a number in a pointer's
+// clothes: a plugin hands it back and never follows it, and the host looks it up in a table behind a
+// lock. `deliver` may be called from any thread by contract.
 unsafe impl Send for HostApi {}
-// SAFETY: as above.
+// SAFETY: as above; nothing in it can be changed through a shared reference.
 unsafe impl Sync for HostApi {}
 
 /// A plugin's only function by name: pure, returns a static.

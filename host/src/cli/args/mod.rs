@@ -17,10 +17,7 @@ pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
 pub use operator::*;
-pub use plugins::{
-    PluginsCommand, PluginsListArgs, PluginsLogsArgs, PluginsNewArgs, PluginsRestartArgs,
-    PluginsTestArgs, Template,
-};
+pub use plugins::*;
 use time::milliseconds;
 
 use super::client::{Access, Flags};

@@ -33,8 +33,27 @@ pub enum PluginsCommand {
         after_help = "Example: openclaw plugins new bell --template polling --sdk ../openclaw/plugin-api"
     )]
     New(PluginsNewArgs),
+    /// Build a plugin's project, run it without a gateway, reload it on each change; shows what it
+    /// brings, and sends what you type: TARGET TEXT
+    #[command(after_help = "Example: openclaw plugins dev bell --config bell.json")]
+    Dev(PluginsDevArgs),
     #[command(flatten)]
     Operator(OperatorCommand),
+}
+
+/// `plugins dev`
+#[derive(Debug, Args)]
+pub struct PluginsDevArgs {
+    /// The plugin's project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// The account's configuration: JSON, or a file with it
+    /// [default: the first example of the plugin's configSchema]
+    #[arg(long, value_name = "JSON|FILE")]
+    pub config: Option<String>,
+    /// Where the library runs, as `isolation` in plugins.toml says it
+    #[arg(long, value_enum, default_value_t = Place::Process)]
+    pub isolation: Place,
 }
 
 /// `plugins new`
@@ -56,6 +75,15 @@ pub struct PluginsNewArgs {
     /// Print JSON and nothing else on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where a library runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Place {
+    /// In a child, as a plugin that nobody vouches for
+    Process,
+    /// In this process, as a trusted one
+    InProcess,
 }
 
 /// What a new plugin begins as.
@@ -80,6 +108,9 @@ pub struct PluginsTestArgs {
     /// To whom messages are sent; one that gives back what it gets (echo:ann) brings more checks
     #[arg(long, value_name = "TARGET", default_value = "conformance")]
     pub to: String,
+    /// Where the library runs, as `isolation` in plugins.toml says it
+    #[arg(long, value_enum, default_value_t = Place::Process)]
+    pub isolation: Place,
     /// Run only these checks
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -141,6 +172,7 @@ impl PluginsCommand {
             PluginsCommand::Logs(args) => (args.json, false),
             PluginsCommand::Test(args) => (args.json, args.tables.wide),
             PluginsCommand::New(args) => (args.json, false),
+            PluginsCommand::Dev(_) => (false, false),
             PluginsCommand::Operator(command) => command.wishes(),
         }
     }

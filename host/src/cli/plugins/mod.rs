@@ -5,6 +5,7 @@
 //! a change · `sheet` a library shown to a person · `fetch` downloads.
 
 mod check;
+mod dev;
 mod edit;
 mod fetch;
 mod index;
@@ -39,6 +40,7 @@ use super::output::Screen;
 pub fn run(command: &PluginsCommand, screen: &Screen) -> CliResult<ExitCode> {
     match command {
         PluginsCommand::List(args) => list::run(args, screen),
+        PluginsCommand::Dev(args) => dev::run(args, screen),
         PluginsCommand::New(args) => new::run(args, screen),
         PluginsCommand::Restart(args) => restart::run(args, screen),
         PluginsCommand::Logs(args) => logs::run(args, screen),

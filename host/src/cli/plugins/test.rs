@@ -1,6 +1,6 @@
 //! `plugins test FILE`: the conformance checks of the SDK against a built library, from outside.
 //!
-//! The library is loaded as a gateway loads it, into this process: it is the author's own code.
+//! The library is loaded as a gateway loads it: into a process of its own, or into this one.
 
 use std::process::ExitCode;
 
@@ -12,6 +12,7 @@ use crate::cli::args::PluginsTestArgs;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::output::{Paint, Screen};
 use crate::cli::table::{Cell, Column, Table};
+use crate::plugins::TrialStates;
 use crate::shutdown::Tasks;
 
 /// What is told under `--json`.
@@ -37,7 +38,13 @@ pub fn run(args: &PluginsTestArgs, screen: &Screen) -> CliResult<ExitCode> {
     let config = args.config.as_deref().map(trial::config).transpose()?;
     let folder = Folder::new()?;
     let runtime = trial::runtime()?;
-    let subject = trial::load(&args.file, &folder, Tasks::new("plugins test"))?;
+    let subject = trial::load(
+        &args.file,
+        &folder,
+        args.isolation,
+        TrialStates::default(),
+        Tasks::new("plugins test"),
+    )?;
     let manifest = subject.plugin().manifest().clone();
     let mut setup = Setup::of(&manifest);
     setup.config = config.unwrap_or(setup.config);

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::cli::args::Place;
 use crate::cli::client::paths;
 use crate::cli::error::{CliError, CliResult, Kind};
-use crate::plugins::{Refusal, Trial};
+use crate::plugins::file::Isolation;
+use crate::plugins::{Refusal, Trial, TrialStates};
 use crate::shutdown::Tasks;
 
 /// Where the copies lie that are loaded; removed when dropped.
@@ -48,8 +50,19 @@ pub fn runtime() -> CliResult<Runtime> {
 }
 
 /// Loads a library.
-pub fn load(file: &Path, folder: &Folder, tasks: Tasks) -> CliResult<Trial> {
-    Trial::of_file(file, folder.path(), tasks).map_err(|refusal| refused(file, &refusal))
+pub fn load(
+    file: &Path,
+    folder: &Folder,
+    place: Place,
+    states: TrialStates,
+    tasks: Tasks,
+) -> CliResult<Trial> {
+    let isolation = match place {
+        Place::Process => Isolation::Process,
+        Place::InProcess => Isolation::InProcess,
+    };
+    Trial::of_file(file, folder.path(), isolation, states, tasks)
+        .map_err(|refusal| refused(file, &refusal))
 }
 
 /// A library that no gateway would take.

@@ -4,6 +4,7 @@
 //! folder, so that they are never older than the sources.
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 mod children;
 mod files;
 mod fuzz;
