@@ -94,6 +94,7 @@ impl Builder {
             plugin: plugin.clone(),
             plan,
             kv: Arc::new(StoreKv::new(store, channel, account, plugin.kv_quota())),
+            trial: false,
         }
     }
 

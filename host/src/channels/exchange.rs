@@ -15,6 +15,7 @@ use super::board::{Channel, Generation, Slot};
 use super::build::label;
 use super::reload::{ChangeError, ReloadTask};
 use super::settings::{AccountPlan, ChannelPlan};
+use super::task::Duty;
 use crate::plugins::{Plugin, PluginRow, Plugins, RowState};
 
 /// What became of a plugin, and what went wrong.
@@ -244,7 +245,7 @@ impl ReloadTask {
         // The first that serves goes ahead, with those before it, which have nothing to lose.
         for (from, to) in [(0, ahead), (ahead, moves.len())] {
             let group = &moves[from..to];
-            let verdicts = join_all(group.iter().map(|m| self.serve(m, new))).await;
+            let verdicts = join_all(group.iter().map(|m| self.try_with(m, new))).await;
             let failed = failures(group, &verdicts, |m| m.served);
             let Some(why) = joined(&failed) else { continue };
             return Err(match self.back(&moves[..to], &old.plugin).await {
@@ -277,13 +278,19 @@ impl ReloadTask {
         m.account.serve(duty).await
     }
 
+    /// As [`ReloadTask::serve`]; one that served before has somewhere to go back to.
+    async fn try_with(&self, m: &Move, plugin: &Arc<Plugin>) -> Result<(), String> {
+        let duty = self.builder.duty(m.account.id(), plugin, m.plan.clone());
+        let trial = m.served;
+        m.account.serve(Duty { trial, ..duty }).await
+    }
+
     async fn rest_all(&self, moves: Vec<Move>) {
-        join_all(
-            moves
-                .into_iter()
-                .map(async |m| m.account.rest(m.plan).await),
-        )
-        .await;
+        // Not an async closure: the compiler's incremental mode trips over one here (1.95).
+        let each = moves.into_iter().map(|m| async move {
+            m.account.rest(m.plan).await;
+        });
+        join_all(each).await;
     }
 
     /// The channel's accounts under a new plan: those that are to serve, and the others.

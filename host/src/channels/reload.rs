@@ -8,8 +8,10 @@
 //! gives its place back.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -21,6 +23,7 @@ use super::build::Builder;
 use super::{Channels, Shelf};
 use crate::limits::PLUGIN_CHANGES_MAX;
 use crate::plugins::{Plugins, PluginsFileError, RowState};
+use crate::shutdown::panic_text;
 
 /// What is wished.
 pub(super) enum Job {
@@ -76,8 +79,8 @@ pub enum ChangeError {
         /// Those that did not, and why.
         failed: Vec<(String, String)>,
     },
-    /// The gateway is stopping.
-    Stopping,
+    /// The gateway stopped meanwhile, or a mistake of its own ended the change; the log says which.
+    Ended,
 }
 
 impl std::fmt::Display for ChangeError {
@@ -109,7 +112,9 @@ impl std::fmt::Display for ChangeError {
                 let failed: Vec<String> = failed.iter().map(each).collect();
                 write!(f, "not started: {}", failed.join("; "))
             }
-            Self::Stopping => f.write_str("the gateway is stopping"),
+            Self::Ended => {
+                f.write_str("the change was not brought to its end: see the gateway's log")
+            }
         }
     }
 }
@@ -130,7 +135,7 @@ impl Channels {
     ) -> Result<Vec<PluginChange>, ChangeError> {
         let (told, answer) = oneshot::channel();
         self.wish(Job::Reload { name, told }).await?;
-        answer.await.unwrap_or(Err(ChangeError::Stopping))
+        answer.await.unwrap_or(Err(ChangeError::Ended))
     }
 
     /// Starts one account of a plugin anew, or all that should run; those that were given up or
@@ -150,12 +155,12 @@ impl Channels {
             told,
         };
         self.wish(job).await?;
-        answer.await.unwrap_or(Err(ChangeError::Stopping))
+        answer.await.unwrap_or(Err(ChangeError::Ended))
     }
 
     async fn wish(&self, job: Job) -> Result<(), ChangeError> {
         let wished = self.inner.jobs.send(job).await;
-        wished.map_err(|_| ChangeError::Stopping)
+        wished.map_err(|_| ChangeError::Ended)
     }
 }
 
@@ -178,7 +183,7 @@ impl ReloadTask {
         loop {
             while let Some((about, job)) = turns.begin() {
                 running.push(async move {
-                    this.work(job).await;
+                    this.guarded(job).await;
                     about
                 });
             }
@@ -190,6 +195,15 @@ impl ReloadTask {
                     None => return,
                 },
             }
+        }
+    }
+
+    /// A panic stays with its job, whose asker hears that it came to nothing.
+    async fn guarded(&self, job: Job) {
+        let about = job.about();
+        if let Err(panic) = AssertUnwindSafe(self.work(job)).catch_unwind().await {
+            let panic = panic_text(panic);
+            tracing::error!(plugin = about, panic, "changing a plugin panicked");
         }
     }
 
@@ -251,7 +265,7 @@ impl ReloadTask {
         });
         let (plugins, _) = read
             .await
-            .map_err(|_| ChangeError::Stopping)?
+            .map_err(|_| ChangeError::Ended)?
             .map_err(ChangeError::File)?;
         Ok(plugins)
     }

@@ -34,6 +34,9 @@ pub(super) struct Duty {
     pub(super) plan: Arc<AccountPlan>,
     /// State that outlives the plugin's generations.
     pub(super) kv: Arc<dyn KvStore>,
+    /// If it doesn't get ready, the one who ordered it has another: wait for that, and let what
+    /// waits for the account wait too.
+    pub(super) trial: bool,
 }
 
 /// The first word on how an order went: it serves, or why it doesn't.
@@ -89,6 +92,16 @@ enum Ended {
     Fault(String),
 }
 
+impl Ended {
+    /// What went wrong, if anything did.
+    fn why(&self) -> Option<&str> {
+        match self {
+            Self::Left(_) => None,
+            Self::Refused(why) | Self::FailedStart(why) | Self::Fault(why) => Some(why),
+        }
+    }
+}
+
 impl AccountTask {
     /// Serves the account, or rests, as it is told. Until stopped.
     pub(super) async fn run(mut self, first: Option<Duty>) {
@@ -139,6 +152,12 @@ impl AccountTask {
             if opened.elapsed() >= ACCOUNT_WELL_AFTER {
                 restarts.well();
             }
+            if duty.trial
+                && told.is_some()
+                && let Some(why) = ended.why()
+            {
+                return self.fell(why.to_owned(), told).await;
+            }
             let jitter = f64::from(u32::from_le_bytes(self.clock.random())) / f64::from(u32::MAX);
             let (why, next) = match ended {
                 Ended::Left(left) => return self.left(left),
@@ -172,6 +191,16 @@ impl AccountTask {
                 left = self.idle() => return self.left(left),
             }
         }
+    }
+
+    /// A plugin on trial did not get ready: the next order brings the one before.
+    async fn fell(&mut self, why: String, mut told: Told) -> Left {
+        let now_ms = self.clock.now_ms();
+        self.account
+            .announce(|s| s.ended(Phase::Starting, Some(why.clone()), now_ms));
+        tell(&mut told, Err(why));
+        let left = self.idle().await;
+        self.left(left)
     }
 
     fn left(&self, left: Left) -> Left {

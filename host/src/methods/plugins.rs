@@ -49,7 +49,7 @@ fn refusal(error: ChangeError) -> GatewayError {
             let details = json!({ "restarted": restarted, "failed": failed });
             GatewayError::unavailable(text).with_details(details)
         }
-        ChangeError::File(_) | ChangeError::NotServing { .. } | ChangeError::Stopping => {
+        ChangeError::File(_) | ChangeError::NotServing { .. } | ChangeError::Ended => {
             GatewayError::unavailable(text)
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::bot_api::BotApi;
+use support::bot_api::{Bot, BotApi, Fault};
 use support::{Gateway, Setup, binaries};
 
 use super::live::{build, listed, reload, sick_build, write};
@@ -16,6 +16,8 @@ const SENDERS: usize = 4;
 const SPACING: Duration = Duration::from_millis(20);
 /// Good builds that follow each other.
 const UPGRADES: usize = 10;
+/// A private chat of the fake Telegram.
+const CHAT: i64 = 42;
 
 /// Sends until told to stop; gives the texts whose answers all said delivered.
 async fn send_on(gateway: &Gateway, sender: usize, stop: &tokio::sync::Notify) -> Vec<String> {
@@ -149,25 +151,101 @@ async fn a_send_in_flight_ends_before_its_plugin_goes() {
     assert_eq!(lines, "wait:1500\nlater\n");
 }
 
-/// What comes in while builds follow each other is answered once, each.
+/// Whoever waits for a plugin that goes is told at once; what nobody waits for, such as an answer,
+/// stays in the outbox until the plugin is back.
 #[tokio::test]
-async fn what_comes_in_meanwhile_is_answered_once() {
-    const CHAT: i64 = 42;
-    let folder = tempfile::tempdir().unwrap();
+async fn the_outbox_is_kept_while_its_plugin_is_gone() {
     let api = BotApi::start().await;
+    let (bot, setup) = telegram(&api);
+    let gateway = setup
+        .config("/channels/telegram/retry", json!({ "attempts": 1 }))
+        .start()
+        .await;
+    bot.wait_calls("getUpdates", 1).await;
+    let mut client = gateway.operator().await;
+    bot.fault("sendMessage", &Fault::too_many(2), 1);
+    bot.push_text(CHAT, 7, "question");
+    bot.wait_calls("sendMessage", 1).await;
+    write(&gateway, &[]);
+    assert_eq!(reload(&mut client, "telegram").await["change"], "removed");
+    let params = json!({
+        "channel": "telegram", "to": "42", "message": "now", "idempotencyKey": "1",
+    });
+    let error = client.refused("send", params).await;
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("no plugin serves telegram"), "{error}");
+    assert_eq!(bot.texts(CHAT), Vec::<String>::new());
+
+    let library = binaries::library("gateway-plugin-telegram");
+    write(&gateway, &[("telegram", &library, "")]);
+    assert_eq!(reload(&mut client, "telegram").await["change"], "added");
+    let sent = bot.wait_texts(CHAT, 1).await;
+    assert!(sent[0].contains("question"), "{sent:?}");
+    // A round trip later it was sent once all the same.
+    bot.push_text(CHAT, 7, "the end");
+    let sent = bot.wait_texts(CHAT, 2).await;
+    assert!(sent[1].contains("the end"), "{sent:?}");
+}
+
+/// A bot with one chat, and a gateway that serves it.
+fn telegram(api: &BotApi) -> (Bot, Setup) {
     let bot = api.add_bot("1001:secret", "house_bot");
     bot.open_chat(CHAT);
-    let telegram = binaries::library("gateway-plugin-telegram");
     let account = json!({
         "botToken": "1001:secret", "apiRoot": api.root(), "dmPolicy": "open", "allowFrom": ["*"],
         "retry": { "minDelayMs": 10, "maxDelayMs": 2_000 },
         "reconnect": { "initialMs": 20, "maxMs": 100 },
     });
+    let setup = Setup::new()
+        .plugin_files(&[("telegram", binaries::library("gateway-plugin-telegram"))])
+        .config("/channels/telegram", account);
+    (bot, setup)
+}
+
+/// In a process of its own a former generation really goes.
+#[tokio::test]
+async fn a_child_is_replaced_and_a_sick_one_gives_its_place_back() {
+    const CHILD: &str = "isolation = \"process\"";
+    let folder = tempfile::tempdir().unwrap();
     let gateway = Setup::new()
-        .plugin_files(&[("telegram", telegram.clone())])
-        .config("/channels/telegram", account)
+        .plugin_files(&[("faulty", faulty())])
+        .config("/channels/faulty", json!({}))
         .start()
         .await;
+    let mut client = gateway.operator().await;
+    client.ok("send", to("faulty", "inside")).await;
+    // The same library elsewhere is another generation.
+    write(&gateway, &[("faulty", &faulty(), CHILD)]);
+    assert_eq!(reload(&mut client, "faulty").await["change"], "replaced");
+    client.ok("send", to("faulty", "outside")).await;
+    let next = build(folder.path(), &faulty(), 1);
+    write(&gateway, &[("faulty", &next, CHILD)]);
+    assert_eq!(reload(&mut client, "faulty").await["change"], "replaced");
+    client.ok("send", to("faulty", "the next")).await;
+    write(&gateway, &[("faulty", &sick_build(folder.path()), CHILD)]);
+    let kept = reload(&mut client, "faulty").await;
+    assert_eq!(kept["change"], "kept", "{kept}");
+    client.ok("send", to("faulty", "the one before")).await;
+    let plugin = listed(&mut client, "faulty").await;
+    assert_eq!(
+        (
+            &plugin["isolation"],
+            &plugin["generation"],
+            &plugin["retired"]
+        ),
+        (&json!("process"), &json!(3), &json!(1)),
+        "only the one inside is still mapped: {plugin}"
+    );
+}
+
+/// What comes in while builds follow each other is answered once, each.
+#[tokio::test]
+async fn what_comes_in_meanwhile_is_answered_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = BotApi::start().await;
+    let (bot, setup) = telegram(&api);
+    let library = binaries::library("gateway-plugin-telegram");
+    let gateway = setup.start().await;
     bot.wait_calls("getUpdates", 1).await;
     let mut client = gateway.operator().await;
     let mut pushed = Vec::new();
@@ -179,7 +257,7 @@ async fn what_comes_in_meanwhile_is_answered_once() {
         }
         write(
             &gateway,
-            &[("telegram", &build(folder.path(), &telegram, number), "")],
+            &[("telegram", &build(folder.path(), &library, number), "")],
         );
         assert_eq!(reload(&mut client, "telegram").await["change"], "replaced");
     }
