@@ -166,6 +166,18 @@ async fn a_signed_file_is_installed_checked_switched_and_removed() {
         "its accounts rest with it"
     );
     assert_eq!(machine.json("enable echo").await["changed"], true);
+    machine.json("disable echo").await;
+    let removed = machine.json("remove echo --purge").await;
+    assert_eq!(removed["channel"], "echo");
+    assert_eq!(machine.kept(), 0, "the copy goes with its last entry");
+    assert!(machine.text().contains("# who we know"));
+    machine.fails("remove echo", 1).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_close_is_offered() {
+    let machine = Machine::new();
+    machine.trusts("[[plugin]]\nname = \"echo\"\npath = \"echo.so\"\n");
     let error = machine.fails("enable ech", 1).await;
     assert_eq!(error["code"], "PLUGIN_NOT_FOUND");
     assert!(
@@ -175,13 +187,6 @@ async fn a_signed_file_is_installed_checked_switched_and_removed() {
             .contains("\"echo\""),
         "{error}"
     );
-
-    machine.json("disable echo").await;
-    let removed = machine.json("remove echo --purge").await;
-    assert_eq!(removed["channel"], "echo");
-    assert_eq!(machine.kept(), 0, "the copy goes with its last entry");
-    assert!(machine.text().contains("# who we know"));
-    machine.fails("remove echo", 1).await;
 }
 
 #[tokio::test]
