@@ -18,6 +18,9 @@ pub enum Told {
     Applied {
         /// What it did.
         change: String,
+        /// What does not work yet, such as an account that did not start.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
     },
     /// The running gateway goes on as before.
     Kept {
@@ -88,9 +91,11 @@ async fn ask(client: &mut Client, file: &Path, name: &str) -> CliResult<Told> {
         },
         Some(change) => Told::Applied {
             change: change.change,
+            problem: change.problem,
         },
         None => Told::Applied {
             change: "unchanged".to_owned(),
+            problem: None,
         },
     })
 }
@@ -104,9 +109,19 @@ impl Told {
     /// One line for people.
     pub fn show(&self, screen: &Screen) {
         let (paint, text) = match self {
-            Self::Applied { change } => (
+            Self::Applied {
+                change,
+                problem: None,
+            } => (
                 Paint::Good,
                 format!("the running gateway has it ({change})"),
+            ),
+            Self::Applied {
+                change,
+                problem: Some(problem),
+            } => (
+                Paint::Warn,
+                format!("the running gateway has it ({change}), but: {problem}"),
             ),
             Self::Kept { .. } => return,
             Self::NotRunning => (
@@ -150,7 +165,9 @@ impl Told {
                     "PLUGIN_NOT_TAKEN",
                     format!("plugins.toml is changed, but {what}: {problem}"),
                 )
-                .fix("see its log: openclaw plugins logs, and its state: openclaw plugins list"))
+                .fix(
+                    "see its log: openclaw plugins logs NAME, and its state: openclaw plugins list",
+                ))
             }
             told => Ok(told),
         }
