@@ -131,11 +131,8 @@ async fn a_plugin_in_c_conforms() {
         .arg(repository().join("tests/fixtures/c-plugin/plugin.c"))
         .arg("-o")
         .arg(&library)
-        .status();
-    let Ok(built) = built else {
-        eprintln!("skipped: there is no C compiler `cc`");
-        return;
-    };
+        .status()
+        .expect("a C compiler `cc`, which the README asks for");
     assert!(built.success(), "the C plugin can be built");
     let skipped = conforms(&library, "process", "ann").await;
     let cannot = ["events", "refused-event", "back-pressure", "panic"];
