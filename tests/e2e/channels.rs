@@ -52,10 +52,7 @@ async fn the_state_of_every_surface() {
 async fn health_is_as_clients_decode_it() {
     let gateway = Gateway::start().await;
     let mut client = gateway.operator().await;
-    // Accounts start beside the gateway: each connect and each change brings a new snapshot.
-    client
-        .event_where("health", |p| p["channels"]["echo"]["running"] == true)
-        .await;
+    client.sees_running("echo").await;
     let health = client
         .ok("health", json!({ "timeout": 15_000, "probe": true }))
         .await;

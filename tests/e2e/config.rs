@@ -154,6 +154,7 @@ async fn an_account_that_is_configured_wrongly() {
         .await;
     said(&gateway, &["channels.telegram", "botToken"]).await;
     let mut client = gateway.operator().await;
+    client.sees_running("echo").await;
     let status = client.ok("channels.status", json!({})).await;
     let account = &status["channelAccounts"]["telegram"][0];
     assert_eq!(account["running"], false, "{account}");

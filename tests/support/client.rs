@@ -170,6 +170,13 @@ impl Client {
         .await
     }
 
+    /// Waits until a channel runs. Accounts start beside the gateway; each connect and each change
+    /// brings a new health snapshot.
+    pub async fn sees_running(&mut self, channel: &str) {
+        self.event_where("health", |p| p["channels"][channel]["running"] == true)
+            .await;
+    }
+
     /// The first frame that fits, of those that wait and those to come.
     ///
     /// # Panics
