@@ -173,6 +173,10 @@ impl Desk {
 }
 
 /// `plugins dev` on the echo project: messages both ways, a change is taken, a broken build is not.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the test's own surroundings, not the daemon's"
+)]
 async fn developed(home: &Path) {
     let project = home.join("acme-echo");
     let mut command = tokio::process::Command::from(support::gateway::command(home));
