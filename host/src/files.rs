@@ -1,5 +1,6 @@
 //! Files and folders that nobody else may read, written so that a crash leaves the old or the new.
 
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -15,7 +16,7 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
         .create(dir)?;
     let mode = std::fs::metadata(dir)?.permissions().mode();
     if mode & 0o077 != 0 {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+        std::fs::set_permissions(dir, Permissions::from_mode(0o700))?;
     }
     Ok(())
 }
@@ -25,7 +26,7 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn private_file(path: &Path) -> io::Result<()> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))
 }
 
 /// Writes a 0600 file atomically: a reader sees the old text or the new one, never a part.
@@ -33,20 +34,30 @@ pub fn private_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's. The old file is untouched then.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically(path, bytes, 0o600)
+}
+
+/// Writes a file atomically, with this mode whatever the process's mask: a reader sees the old
+/// text or the new one, never a part.
+///
+/// # Errors
+/// The system's. The old file is untouched then.
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
     let written = (|| {
-        let mut file = std::fs::OpenOptions::new()
+        let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
             .open(&temporary)?;
         file.write_all(bytes)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
-        std::fs::File::open(parent)?.sync_all()
+        File::open(parent)?.sync_all()
     })();
     if written.is_err() {
         std::fs::remove_file(&temporary).ok();

@@ -6,6 +6,7 @@
 //! | [`message`] | events, operations, receipts, errors: what travels as JSON |
 //! | [`manifest`] | `plugin.json` and its rules |
 //! | `surface` | the trait an author implements |
+//! | `backoff` | how long to wait before trying again |
 //! | `cx` | what the host lends: emit, kv, spawn |
 //! | `export` | `export_plugin!` |
 //! | `testkit` | a mock host and checks for a plugin's own tests |
@@ -15,6 +16,8 @@
 pub mod manifest;
 pub mod message;
 
+#[cfg(feature = "sdk")]
+pub mod backoff;
 #[cfg(feature = "sdk")]
 pub mod surface;
 #[cfg(feature = "sdk")]

@@ -114,7 +114,9 @@ async fn a_crash_while_the_model_speaks() {
     );
 }
 
-/// Many crashes at moments that nobody chose.
+/// Many crashes at moments that nobody chose. Nobody can know whether a message reached the
+/// provider that was being sent when the gateway died: it is named in the log and not sent again.
+/// Any other is answered once.
 #[tokio::test]
 async fn crashes_at_any_moment() {
     let mut house = House::start().await;
@@ -128,8 +130,12 @@ async fn crashes_at_any_moment() {
     }
     house.round_trip("the end").await;
     let texts = house.bot.texts(CHAT);
-    for round in 0..6 {
-        let count = times(&house.bot, &format!("round {round}."));
-        assert_eq!(count, 1, "round {round}: {texts:?}");
-    }
+    let counts: Vec<usize> = (0..6)
+        .map(|round| times(&house.bot, &format!("round {round}.")))
+        .collect();
+    assert!(counts.iter().all(|count| *count <= 1), "{texts:?}");
+    let log = house.gateway.log().text();
+    let given_up = log.matches("delivery unknown: the gateway stopped while sending");
+    let missing = counts.iter().filter(|count| **count == 0).count();
+    assert!(missing <= given_up.count(), "lost in silence: {texts:?}");
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use support::ngircd::{self, Ngircd, Person};
-use support::{Client, Gateway, Setup, binaries, cli, stranger, wait};
+use support::{Gateway, Setup, binaries, cli, stranger};
 
 use crate::plugins::live;
 
@@ -63,21 +63,6 @@ fn echo() -> PathBuf {
 
 fn to(target: &str, text: &str) -> Value {
     json!({ "channel": "irc", "to": target, "message": text, "idempotencyKey": text })
-}
-
-/// The account's status once it fits.
-async fn account(gateway: &Gateway, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-    let port = gateway.port();
-    wait::until(what, || {
-        let fits = &fits;
-        async move {
-            let mut client = Client::connect(port, &support::Login::fresh()).await;
-            let status = client.ok("channels.status", json!({})).await;
-            let account = status["channelAccounts"]["irc"][0].clone();
-            fits(&account).then_some(account)
-        }
-    })
-    .await
 }
 
 #[tokio::test]
@@ -200,12 +185,14 @@ async fn a_server_that_comes_back_finds_everything_as_it_was() {
     ann.say(ROOM, "claw: before").await;
     ann.told("claw", ROOM).await;
     house.server.kill();
-    let away = account(
-        &house.gateway,
-        "the account to say that the server is away",
-        |account| account["connected"] == false,
-    )
-    .await;
+    let away = house
+        .gateway
+        .account(
+            "irc",
+            "the account to say that the server is away",
+            |account| account["connected"] == false,
+        )
+        .await;
     assert_eq!(away["running"], true, "{away}");
     // What is sent meanwhile waits for the connection.
     let mut client = house.gateway.operator().await;
@@ -221,10 +208,10 @@ async fn a_server_that_comes_back_finds_everything_as_it_was() {
     assert!(told.contains("claw: after"), "{told}");
     let sent = client.response(&waiting).await;
     assert_eq!(sent["ok"], true, "{sent}");
-    account(&house.gateway, "connected", |account| {
-        account["connected"] == true
-    })
-    .await;
+    house
+        .gateway
+        .account("irc", "connected", |account| account["connected"] == true)
+        .await;
 }
 
 #[tokio::test]
@@ -235,10 +222,11 @@ async fn a_wrong_password_stops_the_account_and_is_not_shown() {
     let server = Ngircd::start(&program, Some("open sesame")).await;
     let secret = "sEcReT-of-claw";
     let gateway = gateway(&server, json!({ "password": secret })).await;
-    let stopped = account(&gateway, "the account to stop", |account| {
-        account["lastError"].is_string() && account["running"] == false
-    })
-    .await;
+    let stopped = gateway
+        .account("irc", "the account to stop", |account| {
+            account["lastError"].is_string() && account["running"] == false
+        })
+        .await;
     let why = stopped["lastError"].as_str().unwrap();
     assert!(why.contains("does not accept the password"), "{why}");
     let mut client = gateway.operator().await;

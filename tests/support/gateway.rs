@@ -277,6 +277,20 @@ impl Gateway {
         .await;
     }
 
+    /// The status of a channel's first account, once it fits.
+    pub async fn account(&self, channel: &str, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        until(what, || {
+            let fits = &fits;
+            async move {
+                let mut client = self.operator().await;
+                let status = client.ok("channels.status", json!({})).await;
+                let account = status["channelAccounts"][channel][0].clone();
+                fits(&account).then_some(account)
+            }
+        })
+        .await
+    }
+
     /// Sends a signal.
     ///
     /// # Panics

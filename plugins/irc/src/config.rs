@@ -12,8 +12,8 @@ use gateway_plugin::surface::{Res, Secret};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::backoff::Backoff;
 use crate::target::is_channel;
+use gateway_plugin::backoff::Backoff;
 
 /// The host gives a message a minute: what takes longer to say than this is not begun.
 pub const SAY_MAX: Duration = Duration::from_secs(45);

@@ -10,7 +10,6 @@
 pub mod line;
 pub mod text;
 pub mod target;
-pub mod backoff;
 pub mod config;
 pub mod chunk;
 pub mod pace;

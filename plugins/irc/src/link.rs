@@ -13,12 +13,12 @@ use gateway_plugin::tracing;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::board::Board;
 use crate::config::Config;
 use crate::inbound::Ids;
 use crate::session::{End, Session};
 use crate::wire;
+use gateway_plugin::backoff::Backoff;
 
 /// Events that wait for the gateway before the server has to: some minutes of a busy channel.
 pub const EVENTS_MAX: usize = 256;

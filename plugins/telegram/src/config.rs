@@ -11,7 +11,7 @@ use gateway_plugin::message::{ErrorKind, SurfaceError};
 use gateway_plugin::surface::Secret;
 use serde::Deserialize;
 
-use crate::backoff::Backoff;
+use gateway_plugin::backoff::Backoff;
 
 /// Telegram's own servers.
 const API_ROOT: &str = "https://api.telegram.org";

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::api::{Api, ApiError};
-use crate::backoff::Backoff;
 use crate::update::{KINDS, Update, User};
+use gateway_plugin::backoff::Backoff;
 
 /// Where the offset is kept.
 const OFFSET_KEY: &str = "update-offset";

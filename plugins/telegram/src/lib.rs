@@ -5,7 +5,6 @@
 //! `target` (who), `format` and `rich` (how it looks) and `chunk` (how long it may be).
 //! Set-up and limits are in the README beside this crate.
 
-pub mod backoff;
 pub mod rich;
 pub mod config;
 pub mod format;

@@ -9,7 +9,7 @@ use support::{Client, Gateway, Setup, wait};
 use tokio::sync::Notify;
 
 use super::live::listed;
-use super::{account, echo, faulty, to};
+use super::{echo, faulty, to};
 
 const IN_PROCESS: &str = "in-process";
 const CHILD: &str = "process";
@@ -98,7 +98,9 @@ async fn misbehave(gateway: &Gateway, isolation: &str) {
             .to_string();
         assert!(error.contains(how), "{fault}: {error}");
         let told = |row: &Value| row["lastError"].as_str().is_some_and(|e| e.contains(how));
-        account(gateway, "the reason in lastError", told).await;
+        gateway
+            .account("faulty", "the reason in lastError", told)
+            .await;
         client
             .ok("plugins.restart", json!({ "name": "faulty" }))
             .await;
@@ -164,10 +166,11 @@ async fn a_child_that_keeps_crashing_is_given_up() {
     );
     let text = answer["error"]["message"].to_string();
     assert!(text.contains("the channel is not running: "), "{answer}");
-    let row = account(&gateway, "the quarantine", |row| {
-        row["state"] == "quarantined"
-    })
-    .await;
+    let row = gateway
+        .account("faulty", "the quarantine", |row| {
+            row["state"] == "quarantined"
+        })
+        .await;
     assert!(row["lastError"].to_string().contains("code 7"), "{row}");
     gateway.logged("phase=Quarantined").await;
 }
@@ -208,7 +211,9 @@ async fn no_process_outlives_the_gateway() {
     let mut gateway = house(CHILD, json!({})).await;
     for crash in [true, false] {
         let served = |row: &Value| row["running"] == true;
-        let row = account(&gateway, "the account to serve", served).await;
+        let row = gateway
+            .account("faulty", "the account to serve", served)
+            .await;
         assert!(row["process"]["pid"].is_u64(), "{row}");
         let held = row["process"]["confined"].as_str().unwrap_or_default();
         assert!(held.contains("system calls"), "{row}");

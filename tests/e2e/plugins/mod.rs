@@ -40,21 +40,6 @@ async fn others_work(client: &mut Client) {
     client.ok("send", params).await;
 }
 
-/// The account's status once it fits.
-async fn account(gateway: &Gateway, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-    let port = gateway.port();
-    wait::until(what, || {
-        let fits = &fits;
-        async move {
-            let mut client = Client::connect(port, &support::Login::fresh()).await;
-            let status = client.ok("channels.status", json!({})).await;
-            let account = status["channelAccounts"]["faulty"][0].clone();
-            fits(&account).then_some(account)
-        }
-    })
-    .await
-}
-
 /// Not loaded, by what the file holds: before any of its code could run.
 #[tokio::test]
 async fn files_that_are_no_plugins() {
@@ -97,7 +82,9 @@ async fn accounts_that_cannot_start() {
                 .as_str()
                 .is_some_and(|text| text.contains(word))
         };
-        let account = account(&gateway, "the reason in lastError", fits).await;
+        let account = gateway
+            .account("faulty", "the reason in lastError", fits)
+            .await;
         assert_eq!(account["running"], false, "{account}");
         let mut client = gateway.operator().await;
         others_work(&mut client).await;

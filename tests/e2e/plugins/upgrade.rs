@@ -1,11 +1,12 @@
 //! Upgrades under load: nothing lost, nothing twice, no client disturbed.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::bot_api::{Bot, BotApi, Fault};
-use support::{Gateway, Setup, binaries};
+use support::{Client, Gateway, Setup, binaries};
 
 use super::live::{build, listed, reload, sick_build, write};
 use super::{faulty, to};
@@ -14,10 +15,25 @@ use super::{faulty, to};
 const SENDERS: usize = 4;
 /// Between two messages of one connection: 200 a second in all.
 const SPACING: Duration = Duration::from_millis(20);
+/// Requests that one connection leaves unanswered: fewer than the gateway allows it. While an
+/// upgrade takes longer than this many messages, its senders wait as any client would.
+const IN_FLIGHT: usize = 48;
 /// Good builds that follow each other.
 const UPGRADES: usize = 10;
 /// A private chat of the fake Telegram.
 const CHAT: i64 = 42;
+
+/// A gateway whose faulty plugin writes each text it takes to a file in the folder.
+async fn with_ledger() -> (tempfile::TempDir, PathBuf, Gateway) {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("ledger");
+    let gateway = Setup::new()
+        .plugin_files(&[("faulty", faulty())])
+        .config("/channels/faulty", json!({ "ledger": ledger }))
+        .start()
+        .await;
+    (folder, ledger, gateway)
+}
 
 /// Sends until told to stop; gives the texts whose answers all said delivered.
 async fn send_on(gateway: &Gateway, sender: usize, stop: &tokio::sync::Notify) -> Vec<String> {
@@ -25,7 +41,7 @@ async fn send_on(gateway: &Gateway, sender: usize, stop: &tokio::sync::Notify) -
     let mut pace = tokio::time::interval(SPACING);
     let stopped = stop.notified();
     tokio::pin!(stopped);
-    let (mut texts, mut asked) = (Vec::new(), Vec::new());
+    let (mut texts, mut asked) = (Vec::new(), VecDeque::new());
     loop {
         tokio::select! {
             biased;
@@ -37,15 +53,22 @@ async fn send_on(gateway: &Gateway, sender: usize, stop: &tokio::sync::Notify) -
             "channel": "faulty", "to": format!("chat {}", number % 8), "message": text,
             "idempotencyKey": text,
         });
-        asked.push(client.request("send", params).await);
+        if asked.len() == IN_FLIGHT {
+            delivered(&mut client, asked.pop_front()).await;
+        }
+        asked.push_back(client.request("send", params).await);
         texts.push(text);
     }
     // One socket for all of it: an answer for each request.
-    for id in asked {
-        let answer = client.response(&id).await;
-        assert_eq!(answer["ok"], true, "{answer}");
+    while let Some(id) = asked.pop_front() {
+        delivered(&mut client, Some(id)).await;
     }
     texts
+}
+
+async fn delivered(client: &mut Client, id: Option<String>) {
+    let answer = client.response(&id.unwrap()).await;
+    assert_eq!(answer["ok"], true, "{answer}");
 }
 
 /// Ten upgrades and a broken one, one after the other; gives how long each took.
@@ -76,13 +99,7 @@ async fn upgrade(gateway: &Gateway, builds: &[PathBuf], sick: &Path) -> Vec<Dura
 
 #[tokio::test]
 async fn nothing_is_lost_or_sent_twice_while_builds_follow_each_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = folder.path().join("ledger");
-    let gateway = Setup::new()
-        .plugin_files(&[("faulty", faulty())])
-        .config("/channels/faulty", json!({ "ledger": ledger }))
-        .start()
-        .await;
+    let (folder, ledger, gateway) = with_ledger().await;
     // Made before the clock runs: this thread is the senders' too.
     let builds: Vec<_> = (1..=UPGRADES)
         .map(|number| build(folder.path(), &faulty(), number))
@@ -121,13 +138,7 @@ async fn nothing_is_lost_or_sent_twice_while_builds_follow_each_other() {
 /// A send under way when the plugin is changed ends as it would have; what comes meanwhile waits.
 #[tokio::test]
 async fn a_send_in_flight_ends_before_its_plugin_goes() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = folder.path().join("ledger");
-    let gateway = Setup::new()
-        .plugin_files(&[("faulty", faulty())])
-        .config("/channels/faulty", json!({ "ledger": ledger }))
-        .start()
-        .await;
+    let (folder, ledger, gateway) = with_ledger().await;
     let (mut client, mut admin) = (gateway.operator().await, gateway.operator().await);
     let slow = client.request("send", to("faulty", "wait:1500")).await;
     gateway.logged("asked to wait").await;

@@ -4,15 +4,15 @@
 //! Nothing is written before the changed text was read back as the gateway would, and nothing if
 //! the file was changed by somebody else meanwhile. A reader sees the old text or the new one.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
 
 use super::place::{Place, broken};
 use crate::cli::error::{CliError, CliResult, Kind};
+use crate::files::{private_dir, write_atomically};
 use crate::plugins::file::{AllowUnsigned, PluginsFile};
 
 /// What a file that does not exist yet begins with.
@@ -242,28 +242,10 @@ fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let folder = file.parent().unwrap_or(Path::new("."));
     if !folder.exists() {
-        crate::files::private_dir(folder)?;
+        private_dir(folder)?;
     }
     let mode = std::fs::metadata(file).map_or(0o600, |meta| meta.permissions().mode() & 0o755);
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let part = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = (|| {
-        let mut new = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&part)?;
-        new.write_all(bytes)?;
-        new.set_permissions(Permissions::from_mode(mode))?;
-        new.sync_all()?;
-        std::fs::rename(&part, file)?;
-        File::open(folder)?.sync_all()
-    })();
-    if written.is_err() {
-        std::fs::remove_file(&part).ok();
-    }
-    written
+    write_atomically(file, bytes, mode)
 }
 
 #[cfg(test)]

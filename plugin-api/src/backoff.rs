@@ -1,11 +1,25 @@
 //! How long to wait before trying again.
 //!
-//! Pure but for one random number. `inbound` uses it between polls that failed, `outbound` between
-//! attempts to send. All its numbers come from the account's configuration.
+//! Pure but for one random number. All its numbers come from an account's configuration.
 
 use std::time::Duration;
 
-/// Delays that grow from `initial` by `factor` up to `max`, each moved by up to `jitter` of it.
+/// Delays that grow from `initial` by `factor` up to `max`, each moved by up to `jitter` of it, so
+/// that accounts which lost the same server do not come back at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use gateway_plugin::backoff::Backoff;
+///
+/// let backoff = Backoff {
+///     initial: Duration::from_secs(1),
+///     max: Duration::from_secs(30),
+///     factor: 2.0,
+///     jitter: 0.25,
+/// };
+/// assert!(backoff.delay(1) <= Duration::from_millis(1250));
+/// assert!(backoff.delay(9) >= Duration::from_millis(22_500));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backoff {
     /// The first delay.
