@@ -1,7 +1,7 @@
 //! Recorded conversations, one JSON object a line.
 //!
 //! Kinds of lines: `note`, `open` (header fields), `s2c` and `c2s` with a `frame` or `raw` text,
-//! `close` with code and reason.
+//! `close` with code and reason. With several connections each line has its number in `conn`.
 
 use std::path::Path;
 
@@ -22,12 +22,12 @@ pub enum Step {
     Leave,
 }
 
-/// Reads a recording.
+/// Reads a recording: each step and the number of its connection, 0 when there is only one.
 ///
 /// # Panics
 /// When the file is missing or a line has an unknown form: recordings are part of the tree.
 #[must_use]
-pub fn read(path: &Path) -> Vec<Step> {
+pub fn read(path: &Path) -> Vec<(u64, Step)> {
     let text = std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
     text.lines()
@@ -36,10 +36,10 @@ pub fn read(path: &Path) -> Vec<Step> {
         .collect()
 }
 
-fn step(line: &str) -> Option<Step> {
+fn step(line: &str) -> Option<(u64, Step)> {
     let line: Value = serde_json::from_str(line).expect("a recording is JSON lines");
     let frame = line.get("frame").cloned();
-    match (line["dir"].as_str(), frame) {
+    let step = match (line["dir"].as_str(), frame) {
         (Some("s2c"), Some(frame)) => Some(Step::Server(frame)),
         (Some("c2s"), Some(frame)) => Some(Step::Client(frame, line["bin"] == true)),
         (Some("c2s"), None) => Some(Step::Raw(
@@ -57,6 +57,8 @@ fn step(line: &str) -> Option<Step> {
             ))
         }
         (Some("note" | "open"), _) => None,
+        (Some("s2c"), None) if line["ping"] == true => None,
         _ => panic!("unknown line in a recording: {line}"),
-    }
+    };
+    step.map(|step| (line["conn"].as_u64().unwrap_or_default(), step))
 }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use gateway_schemas::catalogue::Role;
 use gateway_schemas::connect::{ConnectDevice, ConnectParams};
 
+use super::Arrival;
 use super::refusal::{Refusal, Refusals, SentAuth};
-use super::{Arrival, PROTOCOL};
 use crate::auth::rate::{Bucket, Limiter};
 use crate::auth::secret::{self, Credentials};
 use crate::auth::{local, origin};
@@ -51,6 +51,8 @@ pub(super) struct Door<'a> {
     config: &'a Config,
     is_local: bool,
     has_origin: bool,
+    /// What both sides speak.
+    pub(super) protocol: u32,
     /// As approved once the device is known, as claimed before.
     pub(super) platform: Option<String>,
     /// The same for the kind of device.
@@ -74,6 +76,7 @@ impl<'a> Door<'a> {
                 .origin
                 .as_ref()
                 .is_some_and(|o| !o.trim().is_empty()),
+            protocol: 3,
             platform: Some(params.client.platform.clone()),
             device_family: params.client.device_family.clone(),
             arrival,
@@ -306,7 +309,7 @@ impl<'a> Door<'a> {
                 instance_id: client.instance_id.clone(),
             },
             caps: self.params.caps.clone().unwrap_or_default(),
-            protocol: PROTOCOL,
+            protocol: self.protocol,
             is_local: self.is_local,
             scopes: self.scopes,
         }

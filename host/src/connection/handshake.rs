@@ -13,7 +13,7 @@ use gateway_schemas::validate;
 use super::door::{Door, store_failed};
 use super::link::{Frame, Incoming, Link};
 use super::refusal::{DeviceProof, Hint, Refusal, Refusals};
-use super::{Arrival, PROTOCOL, hello};
+use super::{Arrival, hello, protocol};
 use crate::auth::signature::{PublicKey, Signed};
 use crate::config::AuthMode;
 use crate::devices::{Admission, Grant};
@@ -38,15 +38,14 @@ pub(super) async fn handshake(
     let config = parts.config.current();
     let hint = Hint::of(&params.client.id, &params.client.mode);
     let refusals = Refusals { id: &id, hint };
-    if !(params.min_protocol..=params.max_protocol).contains(&u64::from(PROTOCOL)) {
-        return Err(refusals.protocol(PROTOCOL));
-    }
+    let protocol = protocol::spoken(&params).map_err(|expected| refusals.protocol(expected))?;
     let role = match params.role.as_deref() {
         None | Some("operator") => Role::Operator,
         Some("node") => Role::Node,
         Some(_) => return Err(refusals.role()),
     };
     let mut door = Door::new(&params, role, arrival, &config);
+    door.protocol = protocol;
     door.check_origin(&refusals)?;
     let shared = door.check_secret(parts.clock.now_ms());
     let Some(device) = params

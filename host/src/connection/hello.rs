@@ -33,12 +33,7 @@ pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Part
         snapshot: snapshot(&config, parts),
         // No canvas host is built yet: what isn't there is not advertised.
         canvas_host_url: None,
-        auth: grant.map(|grant| AuthInfo {
-            device_token: Some(grant.token),
-            role: caller.role_name().to_owned(),
-            scopes: grant.scopes,
-            issued_at_ms: Some(grant.issued_at_ms),
-        }),
+        auth: auth(caller, grant),
         policy: Policy {
             max_payload: FRAME_BYTES_MAX as u64,
             max_buffered_bytes: CLIENT_QUEUE_BYTES_MAX as u64,
@@ -49,6 +44,24 @@ pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Part
     serde_json::to_writer(&mut payload, &hello).expect("hello-ok has text keys");
     let payload = String::from_utf8(payload).expect("JSON is UTF-8");
     frame::response_ok(id, &payload)
+}
+
+/// Protocol 3 hears of a device token and its scopes, which may be more than were asked for;
+/// protocol 4 always hears what this connection may do.
+fn auth(caller: &Caller, grant: Option<Grant>) -> Option<AuthInfo> {
+    let newer = caller.protocol >= 4;
+    if grant.is_none() && !newer {
+        return None;
+    }
+    let (token, scopes, issued) = grant.map_or((None, Vec::new(), None), |g| {
+        (Some(g.token), g.scopes, Some(g.issued_at_ms))
+    });
+    Some(AuthInfo {
+        device_token: token,
+        role: caller.role_name().to_owned(),
+        scopes: if newer { caller.scopes.clone() } else { scopes },
+        issued_at_ms: issued,
+    })
 }
 
 fn snapshot(config: &Config, parts: &Parts) -> Snapshot {

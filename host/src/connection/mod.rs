@@ -9,6 +9,7 @@ mod handshake;
 mod hello;
 mod link;
 mod meter;
+mod protocol;
 mod refusal;
 mod request;
 mod run;
@@ -81,9 +82,6 @@ pub async fn serve(socket: WebSocket, arrival: Arrival, parts: Arc<Parts>) {
     parts.presence.disconnected(&client.caller);
     tracing::debug!(conn = client.caller.conn.0, "connection ended");
 }
-
-/// The protocol that operators and nodes are answered.
-const PROTOCOL: u32 = 3;
 
 /// How long a client may take to answer our close frame.
 const CLOSE_WAIT: Duration = crate::limits::SOCKET_CLOSE_TIMEOUT;

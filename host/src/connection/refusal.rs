@@ -112,7 +112,7 @@ impl Refusals<'_> {
 
     pub(super) fn protocol(&self, expected: u32) -> Refusal {
         let mut error = ErrorShape::new(ErrorCode::InvalidRequest, "protocol mismatch");
-        error.details = Some(json!({ "expectedProtocol": expected }));
+        error.details = Some(json!({ "code": "PROTOCOL_MISMATCH", "expectedProtocol": expected }));
         Refusal::answered(self.id, error, 1002)
     }
 
