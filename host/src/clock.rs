@@ -9,19 +9,48 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     _sealed: (),
+    /// How far a test has moved it ahead, ms.
+    #[cfg(test)]
+    ahead: Option<&'static std::sync::atomic::AtomicU64>,
 }
 
 impl Clock {
     /// The machine's own clock and random source.
     pub fn system() -> Self {
-        Clock { _sealed: () }
+        Clock {
+            _sealed: (),
+            #[cfg(test)]
+            ahead: None,
+        }
     }
 
     /// Milliseconds since the Unix epoch. A clock set before 1970 reads as 0.
     pub fn now_ms(&self) -> u64 {
         #[allow(clippy::disallowed_methods, reason = "the one home of the wall clock")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        since_epoch.map_or(0, crate::spell::millis)
+        let now = since_epoch.map_or(0, crate::spell::millis);
+        #[cfg(test)]
+        let now = now
+            + self
+                .ahead
+                .map_or(0, |a| a.load(std::sync::atomic::Ordering::Relaxed));
+        now
+    }
+
+    /// A clock that a test can move. Its few bytes are never given back.
+    #[cfg(test)]
+    pub(crate) fn movable() -> Self {
+        Clock {
+            ahead: Some(Box::leak(Box::default())),
+            ..Clock::system()
+        }
+    }
+
+    /// Moves a movable clock, and its copies, ahead.
+    #[cfg(test)]
+    pub(crate) fn advance(&self, ms: u64) {
+        let ahead = self.ahead.expect("a movable clock");
+        ahead.fetch_add(ms, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// A fresh random UUID (version 4), lower case with hyphens.

@@ -45,6 +45,8 @@ pub const DEVICES_QUEUE_MAX: usize = 256;
 pub const ADMISSIONS_AT_ONCE: usize = 64;
 /// Connections between accept and hello-ok, over all addresses.
 pub const HANDSHAKES_MAX: usize = 256;
+/// The same on the local socket, a place of its own: a flood at the port keeps nobody out there.
+pub const LOCAL_HANDSHAKES_MAX: usize = 16;
 /// Log lines waiting for the writer of the log; more are dropped and counted.
 pub const LOG_QUEUE_LINES_MAX: usize = 4_096;
 
@@ -59,6 +61,12 @@ pub const DEDUPE_KEYS_MAX: usize = 1_000;
 pub const PRESENCE_ENTRIES_MAX: usize = 200;
 /// Pending pairing requests over all devices; the oldest goes first.
 pub const PAIRING_PENDING_MAX: usize = 256;
+/// Scopes of one request, token or device. The known ones are fewer than ten; a device that asks
+/// again and again with others must not grow its request without end.
+pub const DEVICE_SCOPES_MAX: usize = 64;
+/// Longest scope, and longest name, platform and so on that a device says of itself, bytes: they
+/// are stored and shown.
+pub const DEVICE_TEXT_BYTES_MAX: usize = 512;
 /// Paired devices. Far above any household, low enough to keep `device.pair.list` bounded.
 pub const DEVICES_MAX: usize = 4_096;
 /// System events waiting for the main session.
@@ -91,6 +99,14 @@ pub const DEDUPE_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 pub const SIGNATURE_SKEW_MS: u64 = 120_000;
 /// How long a pending pairing request lives after its last merge, milliseconds.
 pub const PAIRING_TTL_MS: u64 = 300_000;
+/// How long a rotated device token works beside its successor, milliseconds: whoever comes with
+/// it is given the new one in hello-ok.
+pub const TOKEN_OVERLAP_MS: u64 = 60_000;
+/// So long before the end of it the connections that came with the old token are closed,
+/// milliseconds: they can come back and get the new one.
+pub const TOKEN_RETURN_MS: u64 = 15_000;
+/// Longest time between two looks at tokens that end soon; bounds what a changed clock does.
+pub const TOKEN_LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a presence entry is shown after its last sign of life, milliseconds.
 pub const PRESENCE_TTL_MS: u64 = 300_000;
 /// Grace for agent runs to notice that they are cancelled. The graces of a stop add up to less
@@ -330,6 +346,7 @@ const _: () = {
     assert!(HANDSHAKE_FRAME_BYTES_MAX < FRAME_BYTES_MAX);
     // Two frames of the largest size fit into a client's queue.
     assert!(2 * FRAME_BYTES_MAX <= CLIENT_QUEUE_BYTES_MAX);
+    assert!(TOKEN_RETURN_MS < TOKEN_OVERLAP_MS);
     assert!(STORE_BATCH_JOBS_MAX <= STORE_QUEUE_JOBS_MAX);
     // The largest frame of a plugin's process fits into what of it may be held.
     assert!(PLUGIN_BLOB_BYTES_MAX <= PLUGIN_SOCKET_HELD_BYTES);

@@ -175,7 +175,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else {
+        } else if path.is_file() {
             found.push(path);
         }
     }
@@ -311,10 +311,9 @@ async fn rotating_and_revoking_a_token() {
     assert!(rotated["rotatedAtMs"].is_u64());
     assert_ne!(rotated["token"], old);
     let login = |token: &Value| Login::operator(&device).auth(json!({ "deviceToken": token }));
-    assert_eq!(
-        gateway.open().await.try_log_in(&login(&old)).await["ok"],
-        false
-    );
+    // For a while the old one works too, and whoever comes with it is given the new one.
+    let returned = gateway.connect(&login(&old)).await;
+    assert_eq!(returned.hello["auth"]["deviceToken"], rotated["token"]);
     gateway.connect(&login(&rotated["token"])).await;
 
     let revoked = admin.ok("device.token.revoke", params.clone()).await;
@@ -324,14 +323,10 @@ async fn rotating_and_revoking_a_token() {
         1008,
         "a live connection ends with its token"
     );
-    assert_eq!(
-        gateway
-            .open()
-            .await
-            .try_log_in(&login(&rotated["token"]))
-            .await["ok"],
-        false
-    );
+    for token in [&rotated["token"], &old] {
+        let answer = gateway.open().await.try_log_in(&login(token)).await;
+        assert_eq!(answer["ok"], false, "{answer}");
+    }
     let list = admin.ok("device.pair.list", json!({})).await;
     let tokens = &entry(&list, "paired", &device)["tokens"];
     assert!(
@@ -375,6 +370,74 @@ async fn a_pairing_client_cannot_hand_out_wider_scopes_than_its_own() {
     let params = json!({ "deviceId": device.id, "role": "operator" });
     let error = clerk.refused("device.token.rotate", params).await;
     assert_eq!(error["message"], "missing scope: operator.admin");
+}
+
+/// What was acknowledged of tokens holds after kill -9: a rotation with its overlap, a revocation,
+/// a removal, a rejection.
+#[tokio::test]
+async fn what_was_taken_stays_taken_after_a_crash() {
+    let mut gateway = Gateway::start().await;
+    let mut admin = gateway.operator().await;
+    let (turned, revoked, removed) = (Device::new(), Device::new(), Device::new());
+    let mut tokens = Vec::new();
+    for device in [&turned, &revoked, &removed] {
+        let client = gateway.connect(&Login::operator(device)).await;
+        tokens.push(client.hello["auth"]["deviceToken"].clone());
+    }
+    let rejected = Device::new();
+    let login = Login::operator(&rejected);
+    let request = request_id(&far(&gateway, &login).await, "not-paired");
+    let of = |device: &Device| json!({ "deviceId": device.id, "role": "operator" });
+    let new = admin.ok("device.token.rotate", of(&turned)).await["token"].clone();
+    admin.ok("device.token.revoke", of(&revoked)).await;
+    let params = json!({ "deviceId": removed.id });
+    admin.ok("device.pair.remove", params).await;
+    let params = json!({ "requestId": request });
+    admin.ok("device.pair.reject", params).await;
+    gateway.crash().await;
+    gateway.restart().await;
+
+    let login = |device: &Device, token: &Value| {
+        Login::operator(device).auth(json!({ "deviceToken": token }))
+    };
+    for token in [&tokens[0], &new] {
+        let client = gateway.connect(&login(&turned, token)).await;
+        assert_eq!(client.hello["auth"]["deviceToken"], new);
+    }
+    for (device, token) in [(&revoked, &tokens[1]), (&removed, &tokens[2])] {
+        let answer = gateway.open().await.try_log_in(&login(device, token)).await;
+        let code = &answer["error"]["details"]["code"];
+        assert_eq!(code, "AUTH_DEVICE_TOKEN_MISMATCH", "{answer}");
+    }
+    let mut admin = gateway.operator().await;
+    let list = admin.ok("device.pair.list", json!({})).await;
+    assert_eq!(list["pending"], json!([]));
+}
+
+/// A device may say and ask for a lot, but not without end.
+#[tokio::test]
+async fn what_a_device_says_of_itself_is_bounded() {
+    let gateway = Gateway::start().await;
+    let device = Device::new();
+    let mut talker = Login::operator(&device);
+    talker.params["client"]["displayName"] = json!("x".repeat(10_000));
+    let answer = gateway.open().await.try_log_in(&talker).await;
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("invalid connect params: at /client/displayName: must NOT"),
+        "{message}"
+    );
+    let many: Vec<String> = (0..100).map(|i| format!("operator.{i}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let answer = far(&gateway, &Login::operator(&device).scopes(&many)).await;
+    assert_eq!(answer["error"]["code"], "INVALID_REQUEST", "{answer}");
+    // In pieces neither.
+    let mut codes = Vec::new();
+    for piece in many.chunks(40) {
+        let answer = far(&gateway, &Login::operator(&device).scopes(piece)).await;
+        codes.push(answer["error"]["code"].clone());
+    }
+    assert_eq!(codes, ["NOT_PAIRED", "INVALID_REQUEST", "NOT_PAIRED"]);
 }
 
 /// The list: newest first, tokens without their values, and it is still there after a crash.

@@ -36,10 +36,17 @@ impl Shut {
     }
 }
 
-/// The devices task gave no verdict.
-pub(super) fn store_failed(refusals: &Refusals<'_>, error: &DevicesError) -> Refusal {
-    tracing::error!(error = %error, "no verdict on a device");
-    refusals.unavailable("Error: the device store failed")
+/// The devices task lets nobody in.
+pub(super) fn no_admission(refusals: &Refusals<'_>, error: &DevicesError) -> Refusal {
+    match error {
+        DevicesError::TokenGone => refusals.device_token(),
+        DevicesError::TooLarge(what) => refusals.params(what),
+        DevicesError::TooMany => refusals.unavailable(&error.to_string()),
+        _ => {
+            tracing::error!(error = %error, "no verdict on a device");
+            refusals.unavailable("Error: the device store failed")
+        }
+    }
 }
 
 /// A visitor while the checks go on.
@@ -53,6 +60,8 @@ pub(super) struct Door<'a> {
     has_origin: bool,
     /// What both sides speak.
     pub(super) protocol: u32,
+    /// Of the device token that let it in, if one did.
+    token_generation: Option<u64>,
     /// As approved once the device is known, as claimed before.
     pub(super) platform: Option<String>,
     /// The same for the kind of device.
@@ -77,6 +86,7 @@ impl<'a> Door<'a> {
                 .as_ref()
                 .is_some_and(|o| !o.trim().is_empty()),
             protocol: 3,
+            token_generation: None,
             platform: Some(params.client.platform.clone()),
             device_family: params.client.device_family.clone(),
             arrival,
@@ -198,7 +208,7 @@ impl<'a> Door<'a> {
 
     /// The shared secret failed: a device token may stand in for it.
     pub(super) fn device_token(
-        &self,
+        &mut self,
         device: &ConnectDevice,
         shut: Shut,
         parts: &Parts,
@@ -220,11 +230,12 @@ impl<'a> Door<'a> {
                 .devices
                 .check_token(&device.id, role, &self.scopes, candidate)
             {
-                true => {
+                Some(generation) => {
                     limiter.inspect(|l| l.succeeded(Bucket::DeviceToken, address));
+                    self.token_generation = Some(generation);
                     return Ok(());
                 }
-                false => limiter.inspect(|l| l.failed(Bucket::DeviceToken, address, now)),
+                None => limiter.inspect(|l| l.failed(Bucket::DeviceToken, address, now)),
             };
             if sent.device_token {
                 return Err(refusals.device_token());
@@ -283,6 +294,7 @@ impl<'a> Door<'a> {
             role: self.role_name().to_owned(),
             scopes: self.scopes.clone(),
             silent: self.is_local && (!self.has_origin || own_page),
+            came_with: self.token_generation,
         }
     }
 
@@ -298,6 +310,7 @@ impl<'a> Door<'a> {
             conn_uuid: parts.clock.uuid(),
             role: self.role,
             device_id: device.map(|d| d.id.clone()),
+            token_generation: self.token_generation,
             client: ClientInfo {
                 id: client.id.clone(),
                 mode: client.mode.clone(),

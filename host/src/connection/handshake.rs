@@ -10,7 +10,7 @@ use gateway_schemas::connect::{ConnectDevice, ConnectParams};
 use gateway_schemas::frame::{self, FrameError};
 use gateway_schemas::validate;
 
-use super::door::{Door, store_failed};
+use super::door::{Door, no_admission};
 use super::link::{Frame, Incoming, Link};
 use super::refusal::{DeviceProof, Hint, Refusal, Refusals};
 use super::{Arrival, hello, protocol};
@@ -73,7 +73,7 @@ pub(super) async fn handshake(
         Ok(Admission::Pending { request_id, reason }) => {
             return Err(refusals.pairing(&request_id, reason));
         }
-        Err(e) => return Err(store_failed(&refusals, &e)),
+        Err(e) => return Err(no_admission(&refusals, &e)),
     };
     welcome(link, &id, door, grant, parts).await
 }
@@ -195,10 +195,10 @@ fn close_if_revoked(client: &Client, grant: Option<&Grant>, parts: &Parts) {
     if let (Some(device), Some(grant)) = (&caller.device_id, grant)
         && !parts
             .devices
-            .still_grants(device, caller.role_name(), grant)
+            .still_grants(device, caller.role_name(), grant, caller.token_generation)
     {
         client.queue.close(Closing {
-            code: 1008,
+            code: caller.credential_close_code(),
             reason: "device token revoked".into(),
         });
     }

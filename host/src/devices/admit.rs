@@ -35,6 +35,10 @@ pub(super) fn decide(
     joining: usize,
     clock: &Clock,
 ) -> Result<Decision, DevicesError> {
+    let now = clock.now_ms();
+    if !request::came_rightly(book, visitor, now) {
+        return Err(DevicesError::TokenGone);
+    }
     let device = book.devices.get(&visitor.device_id);
     let reason = request::obstacle(device, visitor).filter(|_| !exempt);
     let Some(reason) = reason else {
@@ -44,8 +48,10 @@ pub(super) fn decide(
             approved: None,
         });
     };
-    let now = clock.now_ms();
     let asked = request::ask(book, visitor, reason, now, clock.uuid());
+    if let Some(excess) = request::scopes_excess(&asked.request.scopes) {
+        return Err(DevicesError::TooLarge(excess));
+    }
     if !asked.silent {
         return Ok(Decision::Waits {
             request: Box::new(asked.request),
@@ -57,6 +63,9 @@ pub(super) fn decide(
         return Err(DevicesError::TooMany);
     }
     let paired = request::approve(device, &asked.request, now, generation(clock));
+    if let Some(excess) = request::scopes_excess(&paired.approved_scopes) {
+        return Err(DevicesError::TooLarge(excess));
+    }
     Ok(Decision::Admitted {
         device: Some(Box::new(settled(&paired, visitor, true, clock))),
         approved: Some(Box::new(asked.request)),

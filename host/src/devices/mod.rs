@@ -6,6 +6,7 @@
 //! rules themselves are pure functions in [`request`].
 
 mod admit;
+mod overlap;
 pub mod request;
 mod task;
 pub mod token;
@@ -64,6 +65,10 @@ pub enum DevicesError {
     MissingScope(String),
     /// The table of devices is full.
     TooMany,
+    /// The token that a visitor came with was taken from it meanwhile.
+    TokenGone,
+    /// More than will be stored of one device; says what.
+    TooLarge(String),
     /// The store failed, or the task has ended.
     Store(Arc<StoreError>),
 }
@@ -75,6 +80,8 @@ impl std::fmt::Display for DevicesError {
             Self::UnknownDevice => f.write_str("unknown deviceId"),
             Self::UnknownDeviceOrRole => f.write_str("unknown deviceId/role"),
             Self::MissingScope(scope) => write!(f, "missing scope: {scope}"),
+            Self::TokenGone => f.write_str("the device token was revoked"),
+            Self::TooLarge(what) => f.write_str(what),
             Self::TooMany => f.write_str("too many paired devices: remove one first"),
             Self::Store(e) => e.fmt(f),
         }
@@ -163,36 +170,57 @@ impl Devices {
         answered.await.map_err(|_| closed())?
     }
 
-    /// Whether `token` is the live token of the device and role and covers `scopes`.
-    pub fn check_token(&self, device_id: &str, role: &str, wanted: &[String], token: &str) -> bool {
+    /// The generation of `token`, when it is a live token of the device and role and covers
+    /// `wanted`. A rotated token counts as live until its time is up, but opens nothing that its
+    /// successor doesn't.
+    pub fn check_token(
+        &self,
+        device_id: &str,
+        role: &str,
+        wanted: &[String],
+        token: &str,
+    ) -> Option<u64> {
+        let now = self.shared.clock.now_ms();
         let mut book = self.shared.write();
-        let Some(device) = book.devices.get_mut(device_id) else {
-            return false;
+        let device = book.devices.get_mut(device_id)?;
+        let own = device.tokens.get_mut(role)?;
+        let matches =
+            |generation| (self.shared.key).matches(device_id, role, generation, token.trim());
+        let previous = request::live_previous(own, now).filter(|p| matches(p.generation));
+        let (generation, held) = match previous {
+            Some(previous) => (previous.generation, &previous.scopes),
+            None => (own.generation, &own.scopes),
         };
-        let Some(own) = device.tokens.get_mut(role) else {
-            return false;
-        };
-        let key = &self.shared.key;
         let good = own.revoked_at_ms.is_none()
-            && key.matches(device_id, role, own.generation, token.trim())
+            && matches(generation)
             && scopes::allows(role, &own.scopes, &device.approved_scopes)
+            && scopes::allows(role, wanted, held)
             && scopes::allows(role, wanted, &own.scopes);
         if good {
             // Written along with the device's next change: not worth a commit for each connect.
-            own.last_used_at_ms = Some(self.shared.clock.now_ms());
+            own.last_used_at_ms = Some(now);
         }
-        good
+        good.then_some(generation)
     }
 
-    /// Whether a device still has the grant it was admitted with. Asked after the connection was
-    /// registered: whoever is revoked from then on is found there and closed.
-    pub fn still_grants(&self, device_id: &str, role: &str, grant: &Grant) -> bool {
+    /// Whether a device still has what it was admitted with: the grant it is about to be told,
+    /// and the token it came with. Asked after the connection was registered: whatever is taken
+    /// from then on finds the connection there and closes it.
+    pub fn still_grants(
+        &self,
+        device_id: &str,
+        role: &str,
+        grant: &Grant,
+        came_with: Option<u64>,
+    ) -> bool {
+        let now = self.shared.clock.now_ms();
         let book = self.shared.read();
         let own = book.devices.get(device_id).and_then(|d| d.tokens.get(role));
         own.is_some_and(|own| {
             let key = &self.shared.key;
             own.revoked_at_ms.is_none()
                 && key.matches(device_id, role, own.generation, &grant.token)
+                && came_with.is_none_or(|g| request::lives(own, g, now))
         })
     }
 
@@ -201,11 +229,21 @@ impl Devices {
     /// `exempt` visitors need no pairing; they get the token of a record that exists.
     ///
     /// # Errors
-    /// [`DevicesError::Store`] or [`DevicesError::TooMany`].
+    /// [`DevicesError::TokenGone`], [`DevicesError::TooLarge`], [`DevicesError::TooMany`],
+    /// [`DevicesError::Store`].
     pub async fn admit(&self, visitor: Visitor, exempt: bool) -> Result<Admission, DevicesError> {
-        let known = admit::unchanged(&self.shared.read(), &visitor, exempt, &self.shared.key);
-        if let Some(admission) = known {
-            return Ok(admission);
+        if let Some(excess) = visitor.excess() {
+            return Err(DevicesError::TooLarge(excess));
+        }
+        {
+            let book = self.shared.read();
+            if !request::came_rightly(&book, &visitor, self.shared.clock.now_ms()) {
+                return Err(DevicesError::TokenGone);
+            }
+            let known = admit::unchanged(&book, &visitor, exempt, &self.shared.key);
+            if let Some(admission) = known {
+                return Ok(admission);
+            }
         }
         self.ask(|answer| Job::Admit {
             visitor: Box::new(visitor),
@@ -260,11 +298,12 @@ impl Devices {
         self.ask(|answer| Job::Remove { device_id, answer }).await
     }
 
-    /// Replaces the token of a device and role.
+    /// Replaces the token of a device and role. The old one works on for
+    /// [`crate::limits::TOKEN_OVERLAP_MS`]; connections that came with it are closed by then.
     ///
     /// # Errors
     /// [`DevicesError::UnknownDeviceOrRole`], [`DevicesError::MissingScope`],
-    /// [`DevicesError::Store`].
+    /// [`DevicesError::TooLarge`], [`DevicesError::Store`].
     pub async fn rotate(
         &self,
         device_id: &str,
@@ -297,3 +336,7 @@ impl Devices {
         .await
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

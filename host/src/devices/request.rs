@@ -7,8 +7,12 @@ use gateway_schemas::devices::{DeviceTokenInfo, PairedDevice, PairingRequest};
 
 use crate::auth::scopes;
 use crate::auth::signature::normalise_metadata;
-use crate::limits::{PAIRING_PENDING_MAX, PAIRING_TTL_MS};
-use crate::store::devices::{About, DeviceChanges, DeviceRecord, PendingRecord, TokenRecord};
+use crate::limits::{
+    DEVICE_SCOPES_MAX, DEVICE_TEXT_BYTES_MAX, PAIRING_PENDING_MAX, PAIRING_TTL_MS, TOKEN_OVERLAP_MS,
+};
+use crate::store::devices::{
+    About, DeviceChanges, DeviceRecord, PendingRecord, PreviousToken, TokenRecord,
+};
 
 /// Every known device and every pending request.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +38,43 @@ pub struct Visitor {
     pub scopes: Vec<String>,
     /// Whether a person need not be asked (local, no foreign page).
     pub silent: bool,
+    /// The generation of the device token it came with; `None` when something else let it in.
+    pub came_with: Option<u64>,
+}
+
+impl Visitor {
+    /// What of it is more than will be stored.
+    pub fn excess(&self) -> Option<String> {
+        let about = &self.about;
+        let said = [
+            ("/client/displayName", &about.display_name),
+            ("/client/platform", &about.platform),
+            ("/client/deviceFamily", &about.device_family),
+            ("/client/id", &about.client_id),
+            ("/client/mode", &about.client_mode),
+        ];
+        let long = |text: &&Option<String>| {
+            text.as_ref()
+                .is_some_and(|t| t.len() > DEVICE_TEXT_BYTES_MAX)
+        };
+        let text = said.iter().find(|(_, text)| long(text)).map(|(name, _)| {
+            format!("at {name}: must NOT have more than {DEVICE_TEXT_BYTES_MAX} bytes")
+        });
+        text.or_else(|| scopes_excess(&self.scopes))
+    }
+}
+
+/// What of a list of scopes is more than will be stored.
+pub fn scopes_excess(scopes: &[String]) -> Option<String> {
+    if scopes.len() > DEVICE_SCOPES_MAX {
+        return Some(format!(
+            "at /scopes: must NOT have more than {DEVICE_SCOPES_MAX} items"
+        ));
+    }
+    scopes
+        .iter()
+        .any(|s| s.len() > DEVICE_TEXT_BYTES_MAX)
+        .then(|| format!("at /scopes: must NOT have more than {DEVICE_TEXT_BYTES_MAX} bytes each"))
 }
 
 /// Why somebody has to approve first; the wire's `reason`.
@@ -114,8 +155,9 @@ fn metadata_matches(pinned: &About, claimed: &About) -> bool {
     let platform = |text: &Option<String>| {
         let text = normal(text);
         match text.find(|c: char| c.is_ascii_digit()).filter(|_| own_app) {
-            Some(digit) => text[..digit].trim_end().to_owned(),
-            None => text,
+            // A text that begins with a digit names no system: it counts whole.
+            Some(digit) if digit > 0 => text[..digit].trim_end().to_owned(),
+            _ => text,
         }
     };
     let same = |pinned: String, claimed: String| pinned.is_empty() || pinned == claimed;
@@ -244,7 +286,61 @@ pub fn new_token(
         rotated_at_ms: old.map(|_| now),
         revoked_at_ms: None,
         last_used_at_ms: None,
+        previous: None,
     }
+}
+
+/// A token entry that takes the place of `old`, which works on for a while.
+pub fn rotated_token(
+    old: Option<&TokenRecord>,
+    scopes: Vec<String>,
+    now: u64,
+    generation: u64,
+) -> TokenRecord {
+    let previous = old.filter(|t| t.revoked_at_ms.is_none());
+    TokenRecord {
+        previous: previous.map(|t| PreviousToken {
+            generation: t.generation,
+            scopes: t.scopes.clone(),
+            until_ms: now.saturating_add(TOKEN_OVERLAP_MS),
+        }),
+        ..new_token(old, scopes, now, generation)
+    }
+}
+
+/// The rotated token, while it still works.
+pub fn live_previous(token: &TokenRecord, now: u64) -> Option<&PreviousToken> {
+    let previous = token.previous.as_ref().filter(|p| now < p.until_ms);
+    previous.filter(|_| token.revoked_at_ms.is_none())
+}
+
+/// Whether a token of this generation works.
+pub fn lives(token: &TokenRecord, generation: u64, now: u64) -> bool {
+    let previous = live_previous(token, now).is_some_and(|p| p.generation == generation);
+    token.revoked_at_ms.is_none() && (previous || token.generation == generation)
+}
+
+/// Whether the device token that a visitor came with still works, if it came with one.
+pub fn came_rightly(book: &Book, visitor: &Visitor, now: u64) -> bool {
+    let Some(generation) = visitor.came_with else {
+        return true;
+    };
+    let device = book.devices.get(&visitor.device_id);
+    let token = device.and_then(|d| d.tokens.get(&visitor.role));
+    token.is_some_and(|t| lives(t, generation, now))
+}
+
+/// The device without the rotated tokens that have ended; `None` when nothing changes.
+pub fn without_ended(device: &DeviceRecord, now: u64) -> Option<DeviceRecord> {
+    let ended = |t: &TokenRecord| t.previous.is_some() && live_previous(t, now).is_none();
+    if !device.tokens.values().any(ended) {
+        return None;
+    }
+    let mut device = device.clone();
+    for token in device.tokens.values_mut().filter(|t| ended(t)) {
+        token.previous = None;
+    }
+    Some(device)
 }
 
 /// The record after an admitted connect: who it was, in which role.
@@ -257,7 +353,11 @@ pub fn touched(device: &DeviceRecord, visitor: &Visitor) -> DeviceRecord {
     device.about.remote_ip = newer(&visitor.about.remote_ip, &device.about.remote_ip);
     device.role = Some(visitor.role.clone());
     device.roles = scopes::union(&device.roles, std::slice::from_ref(&visitor.role));
-    device.scopes = scopes::union(&device.scopes, &visitor.scopes);
+    let asked = scopes::union(&device.scopes, &visitor.scopes);
+    if asked.len() <= DEVICE_SCOPES_MAX {
+        // What is left out is covered by what stays: it was let in.
+        device.scopes = asked;
+    }
     device
 }
 
@@ -270,16 +370,27 @@ pub fn token_serves(device: &DeviceRecord, role: &str, requested: &[String]) -> 
     })
 }
 
-/// Requests that waited too long, and the oldest ones that leave no room for another.
+/// Requests that waited too long.
 pub fn expired(book: &Book, now: u64) -> Vec<String> {
-    let mut waiting: Vec<&PendingRecord> = book.pending.values().collect();
+    let late = |p: &&PendingRecord| now.saturating_sub(p.ts) > PAIRING_TTL_MS;
+    let late = book.pending.values().filter(late);
+    late.map(|p| p.request_id.clone()).collect()
+}
+
+/// The oldest requests that leave no room for those of `changes`.
+pub fn crowded_out(book: &Book, changes: &DeviceChanges) -> Vec<String> {
+    let touched = |id: &String| {
+        changes.drop_pending.contains(id)
+            || changes.put_pending.iter().any(|put| put.request_id == *id)
+    };
+    let waiting = book.pending.values();
+    let mut waiting: Vec<_> = waiting.filter(|p| !touched(&p.request_id)).collect();
     waiting.sort_by_key(|p| p.ts);
-    let crowded = (waiting.len() + 1).saturating_sub(PAIRING_PENDING_MAX);
+    let crowd = waiting.len() + changes.put_pending.len();
     let gone = waiting
         .iter()
-        .enumerate()
-        .filter(|(i, p)| *i < crowded || now.saturating_sub(p.ts) > PAIRING_TTL_MS);
-    gone.map(|(_, p)| p.request_id.clone()).collect()
+        .take(crowd.saturating_sub(PAIRING_PENDING_MAX));
+    gone.map(|p| p.request_id.clone()).collect()
 }
 
 /// A request as clients see it.

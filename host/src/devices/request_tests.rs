@@ -13,6 +13,7 @@ fn visitor(role: &str, wanted: &[&str]) -> Visitor {
         role: role.into(),
         scopes: wanted.iter().map(|s| (*s).to_owned()).collect(),
         silent: true,
+        came_with: None,
     }
 }
 
@@ -165,6 +166,76 @@ fn old_requests_go() {
     }
     assert!(expired(&book, PAIRING_TTL_MS).is_empty());
     assert_eq!(expired(&book, PAIRING_TTL_MS + 2), ["0", "1"]);
+}
+
+#[test]
+fn the_oldest_requests_make_room_and_only_for_new_ones() {
+    let mut book = Book::default();
+    let request = |i: usize| PendingRecord {
+        request_id: format!("r{i:03}"),
+        device_id: format!("d{i}"),
+        ts: i as u64,
+        ..PendingRecord::default()
+    };
+    for i in 0..PAIRING_PENDING_MAX {
+        let request = request(i);
+        book.pending.insert(request.request_id.clone(), request);
+    }
+    let mut changes = DeviceChanges::default();
+    assert!(crowded_out(&book, &changes).is_empty());
+    changes.put_pending = vec![request(0)];
+    assert!(
+        crowded_out(&book, &changes).is_empty(),
+        "a merge needs no room"
+    );
+    changes.put_pending.push(request(900));
+    assert_eq!(crowded_out(&book, &changes), ["r001"]);
+    changes.drop_pending.push("r007".into());
+    assert!(crowded_out(&book, &changes).is_empty());
+}
+
+#[test]
+fn what_is_stored_of_a_visitor_is_bounded() {
+    assert_eq!(visitor("operator", &["operator.read"]).excess(), None);
+    let mut talker = visitor("node", &[]);
+    talker.about.display_name = Some("x".repeat(DEVICE_TEXT_BYTES_MAX + 1));
+    assert!(talker.excess().is_some_and(|e| e.contains("displayName")));
+    let many: Vec<String> = (0..=DEVICE_SCOPES_MAX)
+        .map(|i| format!("operator.{i}"))
+        .collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(visitor("operator", &many).excess().is_some());
+    // An admin may ask for any operator scope: what is kept of that has an end.
+    let mut device = paired(&visitor("operator", &["operator.admin"]));
+    for scope in &many {
+        device = touched(&device, &visitor("operator", &[scope]));
+    }
+    assert_eq!(device.scopes.len(), DEVICE_SCOPES_MAX);
+}
+
+#[test]
+fn a_rotated_token_has_an_end() {
+    let device = paired(&visitor("operator", &["operator.read"]));
+    let old = &device.tokens["operator"];
+    let new = rotated_token(Some(old), old.scopes.clone(), 100, 2);
+    let end = 100 + TOKEN_OVERLAP_MS;
+    assert_eq!(live_previous(&new, end - 1).map(|p| p.generation), Some(1));
+    assert_eq!(live_previous(&new, end), None);
+    let mut rotated = device.clone();
+    rotated.tokens.insert("operator".into(), new.clone());
+    assert_eq!(without_ended(&rotated, end - 1), None);
+    let after = without_ended(&rotated, end);
+    assert!(after.is_some_and(|d| d.tokens["operator"].previous.is_none()));
+    let revoked = TokenRecord {
+        revoked_at_ms: Some(101),
+        ..new
+    };
+    assert_eq!(live_previous(&revoked, 102), None);
+    assert!(
+        rotated_token(Some(&revoked), vec![], 103, 3)
+            .previous
+            .is_none()
+    );
 }
 
 #[test]

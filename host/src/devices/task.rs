@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use gateway_schemas::devices::{DevicePairList, DevicePairResolved, PairDecision, PairedDevice};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::admit::{self, Decision};
+use super::overlap::Overlaps;
 use super::request::{self, Book, Visitor};
 use super::{Admission, DevicesError, Giver, Grant, Shared};
 use crate::auth::scopes;
 use crate::clock::Clock;
 use crate::hub::{Event, Hub};
-use crate::limits::{ADMISSIONS_AT_ONCE, DEVICES_MAX};
+use crate::limits::{ADMISSIONS_AT_ONCE, DEVICES_MAX, TOKEN_LOOK_INTERVAL};
 use crate::store::devices::{self as disk, DeviceChanges, DeviceRecord, PendingRecord};
 use crate::store::{Store, StoreError};
 
@@ -74,35 +76,52 @@ struct Waiting {
 }
 
 pub(super) struct DevicesTask {
-    shared: Arc<Shared>,
-    clock: Clock,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: Clock,
     store: Store,
-    hub: Hub,
+    pub(super) hub: Hub,
+    pub(super) overlaps: Overlaps,
 }
 
 impl DevicesTask {
     pub(super) fn new(shared: Arc<Shared>, store: Store, hub: Hub) -> Self {
         let clock = shared.clock;
-        DevicesTask {
+        let task = DevicesTask {
             shared,
             clock,
             store,
             hub,
-        }
+            overlaps: Overlaps::default(),
+        };
+        task.shared
+            .read()
+            .devices
+            .values()
+            .for_each(|d| task.watch(d));
+        task
     }
 
     /// Answers until it is stopped or the last handle is gone.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>, stop: CancellationToken) {
         let mut next = None;
+        let mut looks = tokio::time::interval(TOKEN_LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let job = match next.take() {
-                Some(job) => job,
-                None => match stop.run_until_cancelled(queue.recv()).await {
-                    Some(Some(job)) => job,
-                    _ => return,
+            if let Some(job) = next.take() {
+                next = self.serve(job, &mut queue).await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = looks.tick(), if self.overlaps.any() => {
+                    self.end_rotated().await;
+                }
+                job = queue.recv() => match job {
+                    Some(job) => next = self.serve(job, &mut queue).await,
+                    None => return,
                 },
-            };
-            next = self.serve(job, &mut queue).await;
+            }
         }
     }
 
@@ -162,11 +181,16 @@ impl DevicesTask {
     }
 
     /// Writes, and only then believes.
-    async fn commit(&self, changes: DeviceChanges) -> Result<(), DevicesError> {
+    pub(super) async fn commit(&self, changes: DeviceChanges) -> Result<(), DevicesError> {
         if !changes.is_empty() {
             let written = changes.clone();
             self.store.write(move |txn| written.write(txn)).await?;
+            let ended = self.ended_by(&changes);
+            changes.put_devices.iter().for_each(|d| self.watch(d));
             request::apply(&mut self.shared.write(), changes);
+            for (device_id, role, generation) in ended {
+                self.close_generation(&device_id, &role, generation);
+            }
         }
         Ok(())
     }
@@ -193,6 +217,8 @@ impl DevicesTask {
                 }
             }
         }
+        let crowd = request::crowded_out(&self.shared.read(), &changes);
+        changes.drop_pending.extend(crowd);
         let committed = self.commit(changes).await;
         for (waiting, decision) in decided {
             let answer = committed
@@ -304,6 +330,9 @@ impl DevicesTask {
             self.clock.now_ms(),
             admit::generation(&self.clock),
         );
+        if let Some(excess) = request::scopes_excess(&record.approved_scopes) {
+            return Err(DevicesError::TooLarge(excess));
+        }
         let shown = request::show_device(&record);
         changes.put_devices.push(record);
         changes.drop_pending.push(request.request_id.clone());
@@ -328,7 +357,9 @@ impl DevicesTask {
         let mut changes = self.purge();
         changes.drop_devices.push(device_id.clone());
         self.commit(changes).await?;
-        self.hub.close_device(&device_id, None, "device removed");
+        self.hub.close_device("device removed", |caller| {
+            caller.device_id.as_deref() == Some(&device_id)
+        });
         Ok(device_id)
     }
 
@@ -346,6 +377,9 @@ impl DevicesTask {
         let wanted = wanted
             .or_else(|| old.map(|t| t.scopes.clone()))
             .unwrap_or_else(|| device.scopes.clone());
+        if let Some(excess) = request::scopes_excess(&wanted) {
+            return Err(DevicesError::TooLarge(excess));
+        }
         let wanted = scopes::normalise_sorted(&wanted);
         if let Some(missing) = scopes::first_missing(role, &wanted, &giver.scopes) {
             return Err(DevicesError::MissingScope(missing));
@@ -355,7 +389,7 @@ impl DevicesTask {
         if !approved {
             return Err(DevicesError::UnknownDeviceOrRole);
         }
-        let token = request::new_token(
+        let token = request::rotated_token(
             old,
             wanted,
             self.clock.now_ms(),
@@ -378,9 +412,11 @@ impl DevicesTask {
             .get_mut(role)
             .ok_or(DevicesError::UnknownDeviceOrRole)?;
         token.revoked_at_ms = Some(now);
+        token.previous = None;
         self.commit(DeviceChanges::of_device(device)).await?;
-        self.hub
-            .close_device(device_id, Some(role), "device token revoked");
+        self.hub.close_device("device token revoked", |caller| {
+            caller.device_id.as_deref() == Some(device_id) && caller.role_name() == role
+        });
         Ok(now)
     }
 }

@@ -47,6 +47,8 @@ pub struct Caller {
     pub scopes: Vec<String>,
     /// The paired device, if it showed one.
     pub device_id: Option<String>,
+    /// The generation of the device token it came with; `None` when something else let it in.
+    pub token_generation: Option<u64>,
     /// What it said of itself.
     pub client: ClientInfo,
     /// Abilities it declared, such as `tool-events`.
@@ -82,6 +84,11 @@ impl Caller {
         }
     }
 
+    /// The close code that says its credential is gone, as its protocol has it.
+    pub fn credential_close_code(&self) -> u16 {
+        if self.protocol >= 4 { 4001 } else { 1008 }
+    }
+
     /// Whether an event guarded by `scope` may go to it.
     pub fn may_see(&self, scope: Scope) -> bool {
         scope == Scope::Open || (self.role == Role::Operator && scope.allows(&self.scopes))
@@ -99,6 +106,7 @@ impl Caller {
             },
             scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
             device_id: Some("device-of-tests".into()),
+            token_generation: None,
             client: ClientInfo {
                 id: "test".into(),
                 mode: "test".into(),

@@ -125,16 +125,13 @@ impl Hub {
         }
     }
 
-    /// Closes every connection of a device, or only those of one role, with code 1008.
-    pub fn close_device(&self, device_id: &str, role: Option<&str>, reason: &'static str) {
-        for client in self.clients().iter() {
-            let same_device = client.caller.device_id.as_deref() == Some(device_id);
-            if same_device && role.is_none_or(|role| client.caller.role_name() == role) {
-                client.queue.close(Closing {
-                    code: 1008,
-                    reason: reason.into(),
-                });
-            }
+    /// Closes the connections whose credential was taken from them.
+    pub fn close_device(&self, reason: &'static str, taken: impl Fn(&Caller) -> bool) {
+        for client in self.clients().iter().filter(|c| taken(&c.caller)) {
+            client.queue.close(Closing {
+                code: client.caller.credential_close_code(),
+                reason: reason.into(),
+            });
         }
     }
 
@@ -208,7 +205,7 @@ mod tests {
         let hub = Hub::new();
         let operator = join(&hub, "operator", &[]);
         let node = join(&hub, "node", &[]);
-        hub.close_device("device-of-tests", Some("node"), "device token revoked");
+        hub.close_device("device token revoked", |c| c.role_name() == "node");
         assert!(operator.queue.closing().is_none());
         assert_eq!(node.queue.closing().map(|c| c.code), Some(1008));
     }

@@ -69,6 +69,20 @@ pub struct TokenRecord {
     pub revoked_at_ms: Option<u64>,
     /// Last used to connect, ms.
     pub last_used_at_ms: Option<u64>,
+    /// The token before a rotation, while it works beside this one.
+    pub previous: Option<PreviousToken>,
+}
+
+/// A rotated token that still works for a while.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PreviousToken {
+    /// What it is derived from.
+    pub generation: u64,
+    /// What it was good for.
+    pub scopes: Vec<String>,
+    /// When it ends, ms.
+    pub until_ms: u64,
 }
 
 /// A request to be paired that waits for approval.
