@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Creates `dir` and its parents; `dir` itself is readable by its owner alone afterwards.
 ///
@@ -63,6 +63,57 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
         std::fs::remove_file(&temporary).ok();
     }
     written
+}
+
+/// Longest path of a socket that every system takes, bytes.
+const SOCKET_PATH_BYTES_MAX: usize = 100;
+
+/// A path to a local socket that the system takes however long its folder's name is.
+#[derive(Debug)]
+pub struct SocketPath {
+    path: PathBuf,
+    /// Keeps the short way open.
+    _folder: Option<File>,
+}
+
+impl SocketPath {
+    /// To bind or connect to, as long as this value lives.
+    pub fn as_path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The way to the socket at `path`, whose folder exists. Linux knows a short name for every open
+/// folder, whatever its own name; elsewhere a long name is refused.
+///
+/// # Errors
+/// The system's; `InvalidInput` for a path that is too long where nothing can be done about it.
+pub fn socket_path(path: &Path) -> io::Result<SocketPath> {
+    let (folder, name) = (path.parent(), path.file_name());
+    let (Some(folder), Some(name), true) =
+        (folder, name, path.as_os_str().len() > SOCKET_PATH_BYTES_MAX)
+    else {
+        return Ok(SocketPath {
+            path: path.to_path_buf(),
+            _folder: None,
+        });
+    };
+    if !cfg!(target_os = "linux") {
+        let text = format!(
+            "{} is too long for a socket ({SOCKET_PATH_BYTES_MAX} bytes): use a state folder with \
+             a shorter name (--state-dir)",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let folder = File::open(folder)?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
+    Ok(SocketPath {
+        path: Path::new("/proc/self/fd")
+            .join(number.to_string())
+            .join(name),
+        _folder: Some(folder),
+    })
 }
 
 #[cfg(test)]

@@ -328,6 +328,12 @@ fn build(
         tracing::info!(url = %format!("ws://{address}"), "listening");
     }
     server.serve(bound, &sets.edge);
+    let local = parts.config.current().paths.local_socket();
+    match http::bind_local(&local) {
+        Ok(socket) => server.serve_local(socket, &sets.edge),
+        // The port serves all the same; only the way in without a pairing is missing.
+        Err(error) => tracing::warn!(%error, "no local socket"),
+    }
     steps.done("serve");
     Ok(Running {
         parts,

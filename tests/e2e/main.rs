@@ -15,6 +15,7 @@ mod devices;
 mod events;
 mod heartbeat;
 mod irc;
+mod local_socket;
 mod models;
 mod plugin_authors;
 mod plugin_operators;

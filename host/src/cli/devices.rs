@@ -67,7 +67,7 @@ struct Token {
 /// # Errors
 /// What the gateway says, or what stood in the way.
 pub fn run(command: &DevicesCommand, screen: &Screen) -> CliResult<()> {
-    let access = command.reach().0.access();
+    let access = command.reach().0.own_access();
     match command {
         DevicesCommand::List(_) => list(&access, screen),
         DevicesCommand::Approve(args) => approve(args, &access, screen),

@@ -61,6 +61,11 @@ impl Paths {
         self.state_dir.join("logs").join("gateway.log")
     }
 
+    /// The socket for the user whom this gateway runs as.
+    pub fn local_socket(&self) -> PathBuf {
+        self.state_dir.join("gateway.sock")
+    }
+
     /// The gateway's own device key, in the file form that clients use for theirs.
     pub fn gateway_identity(&self) -> PathBuf {
         self.state_dir.join("gateway").join("device.json")

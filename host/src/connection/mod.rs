@@ -35,6 +35,9 @@ pub struct Arrival {
     pub origin: Origin,
     /// Counts and bounds what is read before hello-ok.
     pub meter: Meter,
+    /// The system says that it is a process of the user whom this gateway runs as: it needs
+    /// neither secret nor pairing.
+    pub own_user: bool,
     /// Its place among the handshakes under way; given back at hello-ok.
     pub place: OwnedSemaphorePermit,
     /// Whose forwarding headers are believed.

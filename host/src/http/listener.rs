@@ -171,6 +171,7 @@ impl Connected<IncomingStream<'_, MeteredListener>> for Peer {
         Peer {
             address: *stream.remote_addr(),
             meter: stream.io().meter.clone(),
+            own_user: false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The one port: WebSocket upgrades on any path, probes, and nothing else yet.
 
 mod listener;
+mod local;
 mod lock;
 mod probes;
 mod ws;
@@ -16,12 +17,13 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
 pub use listener::{BindError, Bound, bind};
+pub use local::{LocalSocket, bind_local};
 pub use lock::{LockError, StateLock};
 
 use crate::auth::local::TrustedProxies;
 use crate::auth::rate::Limiter;
 use crate::connection::{Limiters, Meter};
-use crate::limits::HANDSHAKES_MAX;
+use crate::limits::{HANDSHAKES_MAX, LOCAL_HANDSHAKES_MAX};
 use crate::methods::Parts;
 use crate::shutdown::Tasks;
 
@@ -30,6 +32,7 @@ pub struct Server {
     parts: Arc<Parts>,
     connections: Tasks,
     handshakes: Arc<Semaphore>,
+    local_handshakes: Arc<Semaphore>,
     proxies: Arc<TrustedProxies>,
     limiters: Arc<Limiters>,
     ready: AtomicBool,
@@ -40,6 +43,8 @@ pub struct Server {
 pub struct Peer {
     address: SocketAddr,
     meter: Meter,
+    /// It came through the local socket: the system says that it is our own user.
+    own_user: bool,
 }
 
 impl Server {
@@ -50,6 +55,7 @@ impl Server {
         Arc::new(Server {
             connections,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            local_handshakes: Arc::new(Semaphore::new(LOCAL_HANDSHAKES_MAX)),
             proxies: Arc::new(proxies),
             limiters: Arc::new(Limiters {
                 programs: gateway.auth.rate_limit.map(Limiter::new),
@@ -80,6 +86,21 @@ impl Server {
                 }
             });
         }
+    }
+}
+
+impl Server {
+    /// Serves on the local socket until `tasks` stop.
+    pub fn serve_local(self: &Arc<Self>, socket: LocalSocket, tasks: &Tasks) {
+        let app = Router::new().fallback(handle).with_state(self.clone());
+        let service = app.into_make_service_with_connect_info::<Peer>();
+        let stop = tasks.stop_token().clone().cancelled_owned();
+        tasks.spawn("local http", async move {
+            let served = axum::serve(socket, service).with_graceful_shutdown(stop);
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the local socket ended");
+            }
+        });
     }
 }
 

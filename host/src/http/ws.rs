@@ -23,7 +23,12 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// Upgrades, on whatever path. The socket's task is held by the server's connections.
 pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) -> Response {
-    let Ok(place) = server.handshakes.clone().try_acquire_owned() else {
+    let places = if peer.own_user {
+        &server.local_handshakes
+    } else {
+        &server.handshakes
+    };
+    let Ok(place) = places.clone().try_acquire_owned() else {
         tracing::warn!("too many handshakes under way: an upgrade was refused");
         return (StatusCode::SERVICE_UNAVAILABLE, "too many handshakes").into_response();
     };
@@ -35,6 +40,7 @@ pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) 
     let arrival = Arrival {
         origin,
         meter: peer.meter,
+        own_user: peer.own_user,
         place,
         proxies: server.proxies.clone(),
         limiters: server.limiters.clone(),

@@ -121,6 +121,14 @@ impl Reach {
     pub fn access(&self) -> Access {
         self.connection.access(Some(self.timeout))
     }
+
+    /// The same, and this machine's own gateway by its local socket when the port is shut.
+    pub fn own_access(&self) -> Access {
+        Access {
+            own_socket: true,
+            ..self.access()
+        }
+    }
 }
 
 impl Connection {
@@ -133,6 +141,7 @@ impl Connection {
                 password: self.password.clone(),
             },
             timeout,
+            own_socket: false,
         }
     }
 }

@@ -5,11 +5,10 @@
 
 use std::path::Path;
 
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::talk::{Line, Patience, read_answer};
+use super::talk::{Line, Patience, Socket, Wire, read_answer};
 use super::target::{Source, Target};
 use super::tokens::{self, StoredToken};
 use super::wire::{self, Credentials, Hello, WireError};
@@ -66,6 +65,52 @@ pub async fn connect(target: &Target, state_dir: &Path, patience: Patience) -> C
         hello,
         device_id: identity.device_id,
     })
+}
+
+/// Connects through the local socket of the gateway that runs as the same user on this machine:
+/// no secret, no pairing.
+///
+/// # Errors
+/// When nobody listens there, or it is another user.
+pub async fn connect_local(path: &Path, target: &Target, patience: Patience) -> CliResult<Client> {
+    let what = "the gateway's own socket did not answer";
+    let failed = |cause: std::io::Error| CliError::file(path, "use the gateway's socket", &cause);
+    let way = crate::files::socket_path(path).map_err(failed)?;
+    let stream = patience
+        .wait(what, UnixStream::connect(way.as_path()))
+        .await?;
+    let stream = stream.map_err(failed)?;
+    let owner = stream.peer_cred().map_err(failed)?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(failed(std::io::Error::other("it belongs to another user")));
+    }
+    let socket = patience
+        .wait(what, upgrade("ws://localhost/", Box::new(stream)))
+        .await??;
+    let mut line = Line::new(socket, patience);
+    line.challenge().await?;
+    let clock = Clock::system();
+    let params = wire::own_user_params(&clock);
+    let answer = line.ask(&clock.uuid(), "connect", &params).await?;
+    let payload = answer.map_err(|failure| refusal::explain(&failure.error, target))?;
+    let mut target = target.clone();
+    target.url = format!("unix:{}", path.display());
+    Ok(Client {
+        line,
+        requests: 0,
+        target,
+        hello: read_answer("connect", &payload)?,
+        device_id: String::new(),
+    })
+}
+
+async fn upgrade(request: &str, stream: Box<dyn Wire>) -> CliResult<Socket> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(ANSWER_BYTES_MAX))
+        .max_frame_size(Some(ANSWER_BYTES_MAX));
+    let upgrade = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
+    let (socket, _) = upgrade.await.map_err(|cause| refusal::no_gateway(&cause))?;
+    Ok(socket)
 }
 
 fn keep_token(
@@ -126,7 +171,7 @@ impl Door<'_> {
         }
     }
 
-    async fn open(&self) -> CliResult<WebSocketStream<TcpStream>> {
+    async fn open(&self) -> CliResult<Socket> {
         let target = self.target;
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
         let stream = stream.map_err(|cause| refusal::unreachable(&cause, target))?;
@@ -140,16 +185,7 @@ impl Door<'_> {
         }
         // A delay here only costs time; a refusal of the option is no reason to give up.
         stream.set_nodelay(true).unwrap_or(());
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(ANSWER_BYTES_MAX))
-            .max_frame_size(Some(ANSWER_BYTES_MAX));
-        let upgrade = tokio_tungstenite::client_async_with_config(
-            target.request.as_str(),
-            stream,
-            Some(config),
-        );
-        let (socket, _) = upgrade.await.map_err(|cause| refusal::no_gateway(&cause))?;
-        Ok(socket)
+        upgrade(&target.request, Box::new(stream)).await
     }
 }
 

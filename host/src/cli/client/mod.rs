@@ -23,6 +23,7 @@ use crate::config::env;
 pub use settings::paths;
 pub use talk::read_answer;
 use talk::{Line, Listener, Patience};
+use target::Source;
 pub use target::{Flags, Target};
 pub use wire::Hello;
 
@@ -33,6 +34,9 @@ pub struct Access {
     pub flags: Flags,
     /// How long everything may take; `None` for ever.
     pub timeout: Option<Duration>,
+    /// Whether this machine's own gateway may be asked through its local socket when the port
+    /// lets nobody in.
+    pub own_socket: bool,
 }
 
 /// An authenticated connection.
@@ -56,7 +60,7 @@ pub fn with_gateway<T>(
     work: impl AsyncFnOnce(&mut Client) -> CliResult<T>,
 ) -> CliResult<T> {
     let target = Target::resolve(&access.flags, &env::var, settings::read)?;
-    let state_dir = paths()?.state_dir;
+    let paths = paths()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -68,8 +72,15 @@ pub fn with_gateway<T>(
         )
     })?;
     let done = runtime.block_on(async {
-        let mut client =
-            door::connect(&target, &state_dir, Patience::start(access.timeout)).await?;
+        let patience = Patience::start(access.timeout);
+        let mut client = match door::connect(&target, &paths.state_dir, patience).await {
+            Err(error) if access.own_socket && leads_here(&target, &error) => {
+                let own = door::connect_local(&paths.local_socket(), &target, patience).await;
+                // Without such a gateway the first obstacle is the one to tell.
+                own.map_err(|_| error)?
+            }
+            client => client?,
+        };
         let done = work(&mut client).await;
         client.line.close().await;
         done
@@ -80,6 +91,14 @@ pub fn with_gateway<T>(
         Kind::Connection | Kind::Timeout | Kind::Auth | Kind::Protocol => target.explain(error),
         _ => error,
     })
+}
+
+/// Whether the gateway's own socket is another way to the same place: nobody named an address or
+/// a secret, and the port let nobody in.
+fn leads_here(target: &Target, error: &CliError) -> bool {
+    target.source == Source::Local
+        && target.secrets_from != Some(Source::Flag)
+        && matches!(error.kind(), Kind::Auth | Kind::Connection | Kind::Protocol)
 }
 
 impl Client {

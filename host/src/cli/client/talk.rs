@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -15,6 +15,14 @@ use tokio_tungstenite::tungstenite::Message;
 use super::refusal;
 use super::wire::{self, Incoming, WireError};
 use crate::cli::error::{CliError, CliResult, Kind};
+
+/// What a connection runs over: a port or the local socket.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// A WebSocket over either.
+pub type Socket = WebSocketStream<Box<dyn Wire>>;
 
 /// How long a close may take before the socket is dropped.
 const CLOSE_GRACE: Duration = Duration::from_millis(200);
@@ -68,13 +76,13 @@ pub type Listener<'a> = &'a mut dyn FnMut(&str, &RawValue);
 
 /// An open connection.
 pub struct Line {
-    socket: WebSocketStream<TcpStream>,
+    socket: Socket,
     patience: Patience,
 }
 
 impl Line {
     /// Takes over a socket.
-    pub fn new(socket: WebSocketStream<TcpStream>, patience: Patience) -> Self {
+    pub fn new(socket: Socket, patience: Patience) -> Self {
         Line { socket, patience }
     }
 
@@ -145,7 +153,7 @@ impl Line {
     }
 }
 
-async fn send(socket: &mut WebSocketStream<TcpStream>, text: String) -> CliResult<()> {
+async fn send(socket: &mut Socket, text: String) -> CliResult<()> {
     socket
         .send(Message::text(text))
         .await
@@ -153,7 +161,7 @@ async fn send(socket: &mut WebSocketStream<TcpStream>, text: String) -> CliResul
 }
 
 /// The next text frame; a close says why.
-async fn next_text(socket: &mut WebSocketStream<TcpStream>) -> CliResult<String> {
+async fn next_text(socket: &mut Socket) -> CliResult<String> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
@@ -178,11 +186,7 @@ fn nonce(text: &str) -> Option<String> {
 }
 
 /// Reads until the response with this id; events on the way go to the listener.
-async fn response(
-    socket: &mut WebSocketStream<TcpStream>,
-    id: &str,
-    listener: Listener<'_>,
-) -> CliResult<Answer> {
+async fn response(socket: &mut Socket, id: &str, listener: Listener<'_>) -> CliResult<Answer> {
     loop {
         let text = next_text(socket).await?;
         let Ok(frame) = serde_json::from_str::<Incoming<'_>>(&text) else {

@@ -202,6 +202,24 @@ pub fn connect_params(
     params
 }
 
+/// The same for the local socket, where the system vouches for the caller.
+pub fn own_user_params(clock: &Clock) -> Value {
+    json!({
+        "minProtocol": PROTOCOL,
+        "maxProtocol": PROTOCOL,
+        "client": {
+            "id": CLIENT_ID,
+            "version": crate::VERSION,
+            "platform": platform(),
+            "mode": CLIENT_MODE,
+            "instanceId": clock.uuid(),
+        },
+        "caps": [],
+        "role": ROLE,
+        "scopes": SCOPES,
+    })
+}
+
 /// The object for `connect.auth`: only what is known.
 fn auth(credentials: &Credentials) -> Value {
     let mut auth = json!({});
