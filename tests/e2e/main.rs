@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agent;
+mod attempts;
 mod channels;
 mod chat;
 mod cli;
@@ -20,6 +21,7 @@ mod models;
 mod plugin_authors;
 mod plugin_operators;
 mod plugins;
+mod proxies;
 mod requests;
 mod send;
 mod sessions;

@@ -103,7 +103,9 @@ fn has_secret(gateway: &GatewayConfig) -> bool {
     match gateway.auth.mode {
         Some(AuthMode::Token) | None => gateway.auth.token.is_some(),
         Some(AuthMode::Password) => gateway.auth.password.is_some(),
-        Some(AuthMode::None | AuthMode::TrustedProxy) => false,
+        // The proxies are named, and nobody else is let in.
+        Some(AuthMode::TrustedProxy) => true,
+        Some(AuthMode::None) => false,
     }
 }
 

@@ -21,6 +21,7 @@ pub use local::{LocalSocket, bind_local};
 pub use lock::{LockError, StateLock};
 
 use crate::auth::local::TrustedProxies;
+use crate::auth::proxy;
 use crate::auth::rate::Limiter;
 use crate::connection::{Limiters, Meter};
 use crate::limits::{HANDSHAKES_MAX, LOCAL_HANDSHAKES_MAX};
@@ -34,6 +35,7 @@ pub struct Server {
     handshakes: Arc<Semaphore>,
     local_handshakes: Arc<Semaphore>,
     proxies: Arc<TrustedProxies>,
+    asked: Vec<HeaderName>,
     limiters: Arc<Limiters>,
     ready: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl Server {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             local_handshakes: Arc::new(Semaphore::new(LOCAL_HANDSHAKES_MAX)),
             proxies: Arc::new(proxies),
+            asked: proxy::asked_headers(gateway),
             limiters: Arc::new(Limiters {
                 programs: gateway.auth.rate_limit.map(Limiter::new),
                 pages: Limiter::for_browsers(),
