@@ -17,14 +17,13 @@ use crate::agent::Agent;
 use crate::channels::{self, Channels};
 use crate::clock::Clock;
 use crate::config::{
-    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, check_startable, load,
-    save_generated_token,
+    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, load, save_generated_token,
 };
 use crate::dedupe::Dedupe;
 use crate::devices::Devices;
 use crate::devices::token::TokenKey;
 use crate::files;
-use crate::http::{self, Bound, Server, StateLock};
+use crate::http::{self, Bound, Server, StateLock, Tls};
 use crate::hub::{Event, Hub};
 use crate::identity;
 use crate::limits::{CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, RUNS_STOP_GRACE};
@@ -47,8 +46,6 @@ pub struct GatewayOptions {
     pub port: Option<u16>,
     /// Bind mode.
     pub bind: Option<String>,
-    /// Auth mode.
-    pub auth: Option<String>,
     /// Shared token.
     pub token: Option<String>,
     /// Shared password.
@@ -107,12 +104,11 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         plugins: options.plugins.clone(),
         port: options.port,
         bind: options.bind.clone(),
-        auth: options.auth.clone(),
         token: options.token.clone(),
         password: options.password.clone(),
     })
     .map_err(config_error)?;
-    check_startable(&loaded.config).map_err(config_error)?;
+    check_startable(&loaded.config)?;
     let state_dir = loaded.config.paths.state_dir.clone();
     let unusable = |e: std::io::Error| {
         failure(format!(
@@ -121,10 +117,14 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         ))
     };
     files::private_dir(&state_dir).map_err(unusable)?;
-    let lock = StateLock::take(&state_dir).map_err(failure)?;
+    let mut lock = StateLock::take(&state_dir, &clock).map_err(|e| match e {
+        http::LockError::Held { .. } => config_error(e),
+        http::LockError::Io(..) => failure(e),
+    })?;
     let log = start_log(&loaded.config, options.verbose)?;
     make_token(&mut loaded, &clock)?;
     announce(&loaded);
+    http::raise_socket_limit();
     let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -132,11 +132,33 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(failure)?;
-    let outcome = runtime.block_on(live(loaded.config, clock, steps));
+    let outcome = runtime.block_on(live(loaded.config, clock, steps, &mut lock));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(log);
     drop(lock);
     outcome
+}
+
+/// What this gateway can't be started with.
+fn check_startable(config: &Config) -> Result<(), StartError> {
+    let file = config.paths.config_file.display();
+    if config.gateway.mode.as_deref() == Some("remote") {
+        return Err(config_error(format!(
+            "{file}: gateway.mode is remote: this host uses a gateway elsewhere; set it to local \
+             to run one here"
+        )));
+    }
+    let auth = &config.gateway.auth;
+    match auth.mode {
+        Some(AuthMode::TrustedProxy) => Err(config_error(format!(
+            "{file}: gateway.auth.mode trusted-proxy is not supported yet: use token or password"
+        ))),
+        Some(AuthMode::Password) if auth.password.is_none() => Err(config_error(format!(
+            "{file}: gateway.auth.mode is password but no password is configured: set \
+             gateway.auth.password or OPENCLAW_GATEWAY_PASSWORD"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn start_log(config: &Config, verbose: bool) -> Result<LogGuard, StartError> {
@@ -230,6 +252,25 @@ impl Steps {
     }
 }
 
+/// The listening sockets and what is spoken on them.
+struct Door {
+    bound: Bound,
+    tls: Option<Arc<Tls>>,
+    url: String,
+}
+
+async fn open_door(config: &Config, clock: Clock) -> Result<Door, StartError> {
+    let tls = Tls::load(&config.gateway.tls, &config.paths, clock).map_err(config_error)?;
+    let bound = http::bind(&config.gateway).await.map_err(|e| match e {
+        http::BindError::Refused(_) | http::BindError::Busy(_) => config_error(e),
+        http::BindError::Io(..) => failure(e),
+    })?;
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    let address = bound.address().map_or(String::new(), |a| a.to_string());
+    let url = format!("{scheme}://{address}");
+    Ok(Door { bound, tls, url })
+}
+
 /// Everything that runs.
 struct Running {
     parts: Arc<Parts>,
@@ -239,16 +280,19 @@ struct Running {
     store: Store,
 }
 
-async fn live(config: Config, clock: Clock, mut steps: Steps) -> Result<(), StartError> {
+async fn live(
+    config: Config,
+    clock: Clock,
+    mut steps: Steps,
+    lock: &mut StateLock,
+) -> Result<(), StartError> {
     // Before any plugin can put handlers of its own in their place.
     let mut stop = StopSignals::install().map_err(failure)?;
     steps.done("config");
     let store = Store::open(&config.paths.database()).map_err(failure)?;
     steps.done("store");
-    let bound = http::bind(&config.gateway).await.map_err(|e| match e {
-        http::BindError::Refused(_) => config_error(e),
-        _ => failure(e),
-    })?;
+    let door = open_door(&config, clock).await?;
+    lock.tell_address(&door.url);
     steps.done("listen");
     let (plugins, problems) =
         Plugins::load(&config.paths.plugins_file, &config.paths.plugin_store())
@@ -257,7 +301,7 @@ async fn live(config: Config, clock: Clock, mut steps: Steps) -> Result<(), Star
         tracing::error!("{problem}");
     }
     steps.done("plugins");
-    let running = build(config, clock, store, bound, &plugins, &mut steps)?;
+    let running = build(config, clock, store, door, &plugins, &mut steps)?;
     running.parts.channels.start().await.map_err(failure)?;
     steps.done("channels");
     running.server.set_ready(true);
@@ -297,7 +341,7 @@ fn build(
     config: Config,
     clock: Clock,
     store: Store,
-    bound: Bound,
+    door: Door,
     plugins: &Plugins,
     steps: &mut Steps,
 ) -> Result<Running, StartError> {
@@ -305,10 +349,10 @@ fn build(
     let parts = Arc::new(build_parts(config, clock, &store, plugins, &sets)?);
     let routing = start_router(&parts);
     steps.done("owners");
-    let server = Server::new(parts.clone(), sets.connections.clone());
-    if let Some(address) = bound.address() {
-        tracing::info!(url = %format!("ws://{address}"), "listening");
-    }
+    let Door { bound, tls, url } = door;
+    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint());
+    tracing::info!(url, fingerprint, "listening");
+    let server = Server::new(parts.clone(), sets.connections.clone(), tls);
     server.serve(bound, &sets.edge);
     let local = parts.config.current().paths.local_socket();
     match http::bind_local(&local) {

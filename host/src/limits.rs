@@ -12,6 +12,8 @@ use std::time::Duration;
 pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Largest message after hello-ok, bytes; told as `policy.maxPayload`.
 pub const FRAME_BYTES_MAX: usize = 25 * 1024 * 1024;
+/// Largest head of an HTTP request, bytes.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Longest reason text in a close frame, bytes of UTF-8 (the protocol allows 123).
 pub const CLOSE_REASON_BYTES_MAX: usize = 120;
 /// Consecutive `unauthorized role` answers before the connection is closed.
@@ -43,8 +45,11 @@ pub const STORE_BATCH_JOBS_MAX: usize = 256;
 pub const DEVICES_QUEUE_MAX: usize = 256;
 /// Visitors the devices task decides on in one commit: a crowd that returns costs few of them.
 pub const ADMISSIONS_AT_ONCE: usize = 64;
-/// Connections between accept and hello-ok, over all addresses.
-pub const HANDSHAKES_MAX: usize = 256;
+/// Sockets between accept and hello-ok, over all addresses; more are turned away. Each costs less
+/// than 20 KiB, and on a host with few descriptors a quarter of them is the bound.
+pub const SOCKETS_BEFORE_HELLO_MAX: usize = 1_024;
+/// The same of one address (of IPv6: of one /64 network).
+pub const SOCKETS_BEFORE_HELLO_EACH_MAX: usize = 256;
 /// The same on the local socket, a place of its own: a flood at the port keeps nobody out there.
 pub const LOCAL_HANDSHAKES_MAX: usize = 16;
 /// Log lines waiting for the writer of the log; more are dropped and counted.
@@ -73,8 +78,6 @@ pub const DEVICES_MAX: usize = 4_096;
 pub const SYSTEM_EVENTS_MAX: usize = 20;
 /// Addresses whose failed authentication is remembered.
 pub const RATE_LIMIT_ADDRESSES_MAX: usize = 10_000;
-/// Failures in one window that may be allowed: the time of each is kept, 8 bytes.
-pub const RATE_LIMIT_ATTEMPTS_MAX: u32 = 1_000;
 /// Longest text of one system event, characters.
 pub const SYSTEM_EVENT_TEXT_CHARS_MAX: usize = 4_096;
 
@@ -83,6 +86,18 @@ pub const SYSTEM_EVENT_TEXT_CHARS_MAX: usize = 4_096;
 /// From accept to hello-ok. The reference's 3 s is too short on a busy small machine; protocol 4
 /// uses this value.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest wait for a socket's first byte, and again for a whole request head.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two lines in the log about sockets that were turned away.
+pub const REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a certificate holds that the gateway made. Clients pin it, so it changes rarely.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(3_650 * 86_400);
+/// How long before its end it is made anew.
+pub const CERTIFICATE_RENEWAL: Duration = Duration::from_secs(30 * 86_400);
+/// Between two looks at how long the certificate still holds.
+pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(86_400);
 /// Longest wait for a client that does not take what is written to it.
 pub const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for the close frame's way out.

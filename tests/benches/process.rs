@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use support::flood::resident;
+
 /// Processor time of all its threads so far, in nanoseconds.
 pub fn cpu_ns(pid: u32) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a live process");
@@ -12,21 +14,6 @@ pub fn cpu_ns(pid: u32) -> u64 {
             text.split_whitespace().next()?.parse::<u64>().ok()
         })
         .sum()
-}
-
-/// Resident memory in bytes.
-pub fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a live process");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("a resident size");
-    let kib: u64 = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .expect("a number");
-    kib * 1024
 }
 
 /// Lets this process and the ones it starts hold as many sockets as the system allows.

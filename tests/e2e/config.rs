@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::{Gateway, Login, Setup, binaries};
 
 /// Starts it and expects it to end with this code, saying all of this.
-pub(crate) async fn ends(setup: Setup, code: i32, words: &[&str]) {
+async fn ends(setup: Setup, code: i32, words: &[&str]) {
     let mut gateway = setup.spawn();
     let status = gateway.exit().await;
     said(&gateway, words).await;
@@ -79,32 +79,6 @@ async fn two_secrets_without_a_mode() {
 }
 
 #[tokio::test]
-async fn half_an_authentication() {
-    let mode = |mode: &str| Setup::new().config("/gateway/auth", json!({ "mode": mode }));
-    ends(mode("password"), 78, &["OPENCLAW_GATEWAY_PASSWORD"]).await;
-    let funnel = Setup::new().config("/gateway/tailscale/mode", json!("funnel"));
-    ends(funnel, 78, &["funnel", "gateway.auth.password"]).await;
-    let serve = Setup::new()
-        .config("/gateway/tailscale/mode", json!("serve"))
-        .config("/gateway/bind", json!("lan"));
-    ends(serve, 78, &["gateway.bind to loopback"]).await;
-}
-
-/// A flag wins over the mode of the file.
-#[tokio::test]
-async fn the_mode_from_the_command_line() {
-    let gateway = Setup::new().arguments(&["--auth", "none"]).start().await;
-    let client = gateway.operator().await;
-    assert_eq!(client.hello["snapshot"]["authMode"], "none");
-    ends(
-        Setup::new().arguments(&["--auth", "password"]),
-        78,
-        &["gateway.auth.password"],
-    )
-    .await;
-}
-
-#[tokio::test]
 async fn an_open_address_without_a_secret() {
     let setup = Setup::new()
         .config("/gateway/auth", json!({ "mode": "none" }))
@@ -113,10 +87,39 @@ async fn an_open_address_without_a_secret() {
 }
 
 #[tokio::test]
+async fn where_it_listens() {
+    // Every mode that works on a host without a tailnet; with a secret, as the setup has one.
+    for (mode, host) in [("auto", None), ("lan", None), ("custom", Some("127.0.0.1"))] {
+        let setup = Setup::new()
+            .config("/gateway/bind", json!(mode))
+            .config("/gateway/customBindHost", json!(host.unwrap_or("unused")));
+        let gateway = setup.start().await;
+        gateway.operator().await;
+    }
+    let custom = Setup::new().config("/gateway/bind", json!("custom"));
+    let named = custom.config("/gateway/customBindHost", json!("gw.example"));
+    ends(named, 78, &["gateway.customBindHost", "gw.example"]).await;
+    let serve = Setup::new()
+        .config("/gateway/bind", json!("lan"))
+        .config("/gateway/tailscale/mode", json!("serve"));
+    ends(
+        serve,
+        78,
+        &[
+            "refusing to bind gateway to 0.0.0.0",
+            "gateway.tailscale.mode",
+        ],
+    )
+    .await;
+    let funnel = Setup::new().config("/gateway/tailscale/mode", json!("funnel"));
+    ends(funnel, 78, &["funnel", "gateway.auth.mode"]).await;
+}
+
+#[tokio::test]
 async fn a_busy_port() {
     let first = Gateway::start().await;
     let port = first.port().to_string();
-    ends(Setup::new().port(first.port()), 1, &[&port]).await;
+    ends(Setup::new().port(first.port()), 78, &[&port]).await;
     first.operator().await;
 }
 
@@ -125,8 +128,10 @@ async fn a_second_gateway_on_the_same_state_folder() {
     let first = Gateway::start().await;
     let state = first.state_dir();
     let setup = Setup::new().arguments(&["--state-dir", state.to_str().unwrap()]);
-    let pid = first.pid().to_string();
-    ends(setup, 1, &["gateway already running", &pid]).await;
+    let pid = format!("pid {}, since 20", first.pid());
+    let url = format!("ws://127.0.0.1:{}", first.port());
+    let words = ["gateway already running", &pid, &url];
+    ends(setup, 78, &words).await;
     first.operator().await;
 }
 

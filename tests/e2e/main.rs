@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod agent;
-mod attempts;
 mod channels;
 mod chat;
 mod cli;
@@ -14,6 +13,7 @@ mod crash;
 mod credentials;
 mod devices;
 mod events;
+mod flood;
 mod heartbeat;
 mod irc;
 mod local_socket;
@@ -21,7 +21,6 @@ mod models;
 mod plugin_authors;
 mod plugin_operators;
 mod plugins;
-mod proxies;
 mod requests;
 mod send;
 mod sessions;

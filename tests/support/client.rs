@@ -216,6 +216,33 @@ impl Client {
         self.waiting.drain(..).collect()
     }
 
+    /// The next frame that came or comes, or how the connection ended.
+    ///
+    /// # Errors
+    /// The close, when there is no further frame.
+    pub async fn next_or_close(&mut self, what: &str) -> Result<Value, Close> {
+        if let Some(frame) = self.waiting.pop_front() {
+            return Ok(frame);
+        }
+        match within(what, self.read()).await {
+            Some(frame) => Ok(frame),
+            None => Err(self.closed.clone().expect("it ended")),
+        }
+    }
+
+    /// Sends the head of a text frame of `length` bytes, and nothing of the frame itself.
+    ///
+    /// # Panics
+    /// When the gateway takes nothing.
+    pub async fn send_frame_head(&mut self, length: u64) {
+        use tokio::io::AsyncWriteExt as _;
+        let mut head = vec![0x81, 0xff];
+        head.extend(length.to_be_bytes());
+        head.extend([0; 4]);
+        let stream = self.socket.get_mut();
+        stream.write_all(&head).await.expect("a live socket");
+    }
+
     /// Reads until the connection ends; frames on the way stay for [`Client::frame`].
     pub async fn closed(&mut self) -> Close {
         within("the gateway to close", async {

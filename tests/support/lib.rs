@@ -17,6 +17,7 @@ pub mod bot_api_state;
 pub mod cli;
 pub mod client;
 pub mod device;
+pub mod flood;
 pub mod gateway;
 pub mod http;
 pub mod llm;

@@ -8,16 +8,33 @@ use gateway_schemas::catalogue::Role;
 use gateway_schemas::connect::{ConnectDevice, ConnectParams};
 
 use super::Arrival;
-use super::credential::{Proof, Shut};
 use super::refusal::{Refusal, Refusals, SentAuth};
-use crate::auth::rate::{Bucket, Limiter, Try};
-use crate::auth::secret::Credentials;
+use crate::auth::rate::{Bucket, Limiter};
+use crate::auth::secret::{self, Credentials};
 use crate::auth::{local, origin};
-use crate::config::Config;
+use crate::config::{AuthMode, Config};
 use crate::devices::{DevicesError, Visitor};
 use crate::hub::{Caller, ClientInfo};
 use crate::methods::Parts;
 use crate::store::devices::About;
+
+/// Why the shared secret didn't open the door.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shut {
+    /// Too many failures from this address.
+    Locked,
+    /// Missing or wrong.
+    Refused(secret::Refused),
+}
+
+impl Shut {
+    fn refusal(self, refusals: &Refusals<'_>, sent: SentAuth) -> Refusal {
+        match self {
+            Shut::Locked => refusals.rate_limited(),
+            Shut::Refused(refused) => refusals.secret(refused, sent),
+        }
+    }
+}
 
 /// The devices task lets nobody in.
 pub(super) fn no_admission(refusals: &Refusals<'_>, error: &DevicesError) -> Refusal {
@@ -34,19 +51,17 @@ pub(super) fn no_admission(refusals: &Refusals<'_>, error: &DevicesError) -> Ref
 
 /// A visitor while the checks go on.
 pub(super) struct Door<'a> {
-    pub(super) params: &'a ConnectParams,
+    params: &'a ConnectParams,
     role: Role,
     scopes: Vec<String>,
-    pub(super) arrival: &'a Arrival,
-    pub(super) config: &'a Config,
-    pub(super) is_local: bool,
+    arrival: &'a Arrival,
+    config: &'a Config,
+    is_local: bool,
     has_origin: bool,
     /// What both sides speak.
     pub(super) protocol: u32,
     /// Of the device token that let it in, if one did.
     token_generation: Option<u64>,
-    /// A secret that was wrong, unless it turns out to be the device's own token.
-    pub(super) tried: Option<Try<'a>>,
     /// As approved once the device is known, as claimed before.
     pub(super) platform: Option<String>,
     /// The same for the kind of device.
@@ -74,7 +89,6 @@ impl<'a> Door<'a> {
             token_generation: None,
             platform: Some(params.client.platform.clone()),
             device_family: params.client.device_family.clone(),
-            tried: None,
             arrival,
             config,
         }
@@ -88,7 +102,7 @@ impl<'a> Door<'a> {
         self.params.client.mode == "webchat" || self.params.client.id == "webchat-ui"
     }
 
-    pub(super) fn credentials(&self) -> Credentials<'a> {
+    fn credentials(&self) -> Credentials<'a> {
         let auth = self.params.auth.as_ref();
         Credentials {
             token: auth.and_then(|a| a.token.as_deref()),
@@ -96,7 +110,7 @@ impl<'a> Door<'a> {
         }
     }
 
-    pub(super) fn limiter(&self) -> Option<&'a Limiter> {
+    fn limiter(&self) -> Option<&Limiter> {
         let limiters = &self.arrival.limiters;
         if self.has_origin {
             Some(&limiters.pages)
@@ -105,8 +119,30 @@ impl<'a> Door<'a> {
         }
     }
 
-    pub(super) fn address(&self) -> Option<IpAddr> {
+    fn address(&self) -> Option<IpAddr> {
         self.arrival.origin.client_address(&self.arrival.proxies)
+    }
+
+    /// The shared secret, as far as the address may still try. A wrong one isn't counted while it
+    /// may be the device's own token.
+    pub(super) fn check_secret(&self, now_ms: u64) -> Result<(), Shut> {
+        let auth = &self.config.gateway.auth;
+        let limiter = self.limiter().filter(|_| auth.mode != Some(AuthMode::None));
+        if limiter.is_some_and(|l| l.is_locked(Bucket::SharedSecret, self.address(), now_ms)) {
+            return Err(Shut::Locked);
+        }
+        let checked = secret::check(auth, self.credentials());
+        let Some(limiter) = limiter else {
+            return checked.map_err(Shut::Refused);
+        };
+        match checked {
+            Ok(()) => limiter.succeeded(Bucket::SharedSecret, self.address()),
+            Err(refused) if refused.is_mismatch() && self.params.device.is_none() => {
+                limiter.failed(Bucket::SharedSecret, self.address(), now_ms);
+            }
+            Err(_) => {}
+        }
+        checked.map_err(Shut::Refused)
     }
 
     pub(super) fn check_origin(&self, refusals: &Refusals<'_>) -> Result<(), Refusal> {
@@ -128,39 +164,36 @@ impl<'a> Door<'a> {
     /// Who may come without a device, and with which scopes.
     pub(super) fn without_device(
         &mut self,
-        shared: Result<Proof, Shut>,
+        config: &Config,
+        shared: Result<(), Shut>,
         refusals: &Refusals<'_>,
     ) -> Result<(), Refusal> {
-        if matches!(shared, Ok(Proof::OwnUser)) && self.role == Role::Operator {
+        if self.arrival.own_user && self.role == Role::Operator {
             return Ok(());
         }
-        let ui = &self.config.gateway.control_ui;
-        let sent = self.sent_auth();
-        if self.is_admitted_ui(&shared) {
-            return shared
-                .map(|_| ())
-                .map_err(|shut| shut.refusal(refusals, sent));
-        }
-        if !self.is_control_ui() {
+        let ui = &config.gateway.control_ui;
+        if self.is_control_ui() {
+            let trusted =
+                self.device_is_ignored(config) || (ui.allow_insecure_auth && self.is_local);
+            if !trusted {
+                return Err(refusals.control_ui_device());
+            }
+        } else {
             self.scopes.clear();
-        } else if !(ui.allow_insecure_auth && self.is_local) {
-            return Err(refusals.control_ui_device());
         }
+        let sent = self.sent_auth();
+        let secret_needed = config.gateway.auth.mode != Some(AuthMode::None);
         match shared {
-            Ok(proof) if self.role == Role::Operator && proof.stands_for_a_device() => Ok(()),
-            Err(shut) if self.sent_secret() => Err(shut.refusal(refusals, sent)),
+            Ok(()) if self.is_control_ui() => Ok(()),
+            Ok(()) if self.role == Role::Operator && secret_needed => Ok(()),
+            Err(shut) if self.is_control_ui() || self.sent_secret() => {
+                Err(shut.refusal(refusals, sent))
+            }
             _ => Err(refusals.device_required()),
         }
     }
 
-    /// A Control UI that is taken as it is: it keeps its scopes and needs no pairing.
-    fn is_admitted_ui(&self, shared: &Result<Proof, Shut>) -> bool {
-        let by_proxy = matches!(shared, Ok(Proof::TrustedProxy));
-        let is_operator = self.is_control_ui() && self.role == Role::Operator;
-        is_operator && (by_proxy || self.device_is_ignored(self.config))
-    }
-
-    pub(super) fn sent_secret(&self) -> bool {
+    fn sent_secret(&self) -> bool {
         let filled = |s: Option<&str>| s.is_some_and(|s| !s.trim().is_empty());
         let sent = self.credentials();
         filled(sent.token) || filled(sent.password)
@@ -192,20 +225,21 @@ impl<'a> Door<'a> {
         let candidate = own.or_else(|| auth.and_then(|a| a.token.as_deref()));
         if let Some(candidate) = candidate.map(str::trim).filter(|t| !t.is_empty()) {
             let (limiter, address, now) = (self.limiter(), self.address(), parts.clock.now_ms());
-            let tried = limiter.map(|l| l.begin(Bucket::DeviceToken, address, now));
-            let tried = tried.transpose().map_err(|_| refusals.rate_limited())?;
-            let role = self.role_name();
-            if let Some(generation) =
-                parts
-                    .devices
-                    .check_token(&device.id, role, &self.scopes, candidate)
-            {
-                tried.into_iter().for_each(Try::succeeded);
-                self.tried.take().into_iter().for_each(Try::take_back);
-                self.token_generation = Some(generation);
-                return Ok(());
+            if limiter.is_some_and(|l| l.is_locked(Bucket::DeviceToken, address, now)) {
+                return Err(refusals.rate_limited());
             }
-            // Dropped, both tries count.
+            let role = self.role_name();
+            match parts
+                .devices
+                .check_token(&device.id, role, &self.scopes, candidate)
+            {
+                Some(generation) => {
+                    limiter.inspect(|l| l.succeeded(Bucket::DeviceToken, address));
+                    self.token_generation = Some(generation);
+                    return Ok(());
+                }
+                None => limiter.inspect(|l| l.failed(Bucket::DeviceToken, address, now)),
+            };
             if sent.device_token {
                 return Err(refusals.device_token());
             }
@@ -225,15 +259,13 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// The gateway's own helpers on this host prove themselves by the shared secret alone, a
-    /// Control UI by the proxy that let it through.
-    pub(super) fn needs_no_pairing(&self, shared: &Result<Proof, Shut>) -> bool {
-        let own_helper = self.params.client.id == "gateway-client"
+    /// The gateway's own helpers on this host prove themselves by the shared secret alone.
+    pub(super) fn needs_no_pairing(&self, secret_shown: bool) -> bool {
+        self.params.client.id == "gateway-client"
             && self.params.client.mode == "backend"
             && self.is_local
             && !self.has_origin
-            && matches!(shared, Ok(Proof::Secret));
-        own_helper || matches!(shared, Ok(Proof::OwnUser)) || self.is_admitted_ui(shared)
+            && secret_shown
     }
 
     pub(super) fn remote_ip(&self) -> Option<String> {

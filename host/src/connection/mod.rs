@@ -4,12 +4,12 @@
 //! is; [`run`] then reads requests, writes answers and events, and ends in one place, which
 //! always unregisters.
 
-mod credential;
 mod door;
 mod handshake;
 mod hello;
 mod link;
 mod meter;
+mod places;
 mod protocol;
 mod refusal;
 mod request;
@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
-use tokio::sync::OwnedSemaphorePermit;
 
 pub use meter::Meter;
+pub use places::{Place, Places};
 
 use crate::auth::local::{Origin, TrustedProxies};
 use crate::auth::rate::Limiter;
@@ -39,8 +39,8 @@ pub struct Arrival {
     /// The system says that it is a process of the user whom this gateway runs as: it needs
     /// neither secret nor pairing.
     pub own_user: bool,
-    /// Its place among the handshakes under way; given back at hello-ok.
-    pub place: OwnedSemaphorePermit,
+    /// Its place among the sockets before hello-ok; given back there.
+    pub place: Arc<Place>,
     /// Whose forwarding headers are believed.
     pub proxies: Arc<TrustedProxies>,
     /// Who failed too often.

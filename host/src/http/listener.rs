@@ -1,21 +1,13 @@
-//! Listening sockets: which addresses, and how much an unknown client may send.
+//! Listening sockets: which addresses, and what must not be opened to a network.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use serde_json::Value;
+use tokio::net::TcpListener;
 
-use super::Peer;
 use crate::config::{AuthMode, Bind, GatewayConfig};
-use crate::connection::Meter;
-use crate::limits::{LINGER_BYTES_MAX, SOCKET_CLOSE_TIMEOUT};
-use crate::shutdown::Tasks;
 
 /// Why the gateway doesn't listen.
 #[derive(Debug)]
@@ -56,13 +48,13 @@ impl Bound {
         self.sockets.first().and_then(|s| s.local_addr().ok())
     }
 
-    pub(super) fn into_listeners(self, tasks: Tasks) -> impl Iterator<Item = MeteredListener> {
-        self.sockets.into_iter().map(move |socket| MeteredListener {
-            socket,
-            tasks: tasks.clone(),
-        })
+    pub(super) fn into_sockets(self) -> Vec<TcpListener> {
+        self.sockets
     }
 }
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const EVERYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Opens the sockets that the configuration asks for.
 ///
@@ -70,40 +62,111 @@ impl Bound {
 /// [`BindError::Refused`] for what would expose an open gateway, else by the system's answer.
 pub async fn bind(gateway: &GatewayConfig) -> Result<Bound, BindError> {
     let port = gateway.port();
-    let address = match gateway.bind {
-        Bind::Loopback | Bind::Auto => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        Bind::Lan => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Bind::Custom => custom_address(gateway)?,
+    // In order of preference. Loopback stays alone: it never falls back to a network.
+    let addresses = match gateway.bind {
+        Bind::Loopback => vec![LOOPBACK],
+        Bind::Lan => vec![EVERYWHERE],
+        Bind::Auto => vec![LOOPBACK, EVERYWHERE],
+        Bind::Custom => vec![custom_address(gateway)?],
         Bind::Tailnet => {
-            let fix = "gateway.bind: tailnet is not supported yet: use custom with the tailnet's \
-                       address in gateway.customBindHost";
-            return Err(BindError::Refused(fix.into()));
+            let own = tailnet_address();
+            if own.is_none() {
+                tracing::warn!("gateway.bind: tailnet: this host has no tailnet address");
+            }
+            own.into_iter().chain([LOOPBACK, EVERYWHERE]).collect()
         }
     };
+    let mut first_failure = None;
+    for address in addresses {
+        check_exposed(gateway, address)?;
+        match open(SocketAddr::new(address, port)).await {
+            Ok(socket) => return Ok(beside(socket, address, port).await),
+            // Another gateway on the port is no reason to go elsewhere.
+            Err(busy @ BindError::Busy(_)) => return Err(busy),
+            Err(failure) => _ = first_failure.get_or_insert(failure),
+        }
+    }
+    Err(first_failure.unwrap_or_else(|| BindError::Refused("no address to listen on".into())))
+}
+
+/// With 127.0.0.1 also ::1 where it is free: a convenience, for many hosts have no IPv6.
+async fn beside(socket: TcpListener, address: IpAddr, port: u16) -> Bound {
+    let mut sockets = vec![socket];
+    if address == LOOPBACK {
+        let chosen = sockets[0].local_addr().map_or(port, |a| a.port());
+        let second = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen);
+        sockets.extend(open(second).await.ok());
+    }
+    Bound { sockets }
+}
+
+/// What must not be reached from elsewhere.
+fn check_exposed(gateway: &GatewayConfig, address: IpAddr) -> Result<(), BindError> {
+    let port = gateway.port();
+    let tailscale = gateway.other.get("tailscale").and_then(|t| t.get("mode"));
+    let tailscale = tailscale.and_then(Value::as_str).unwrap_or("off");
+    let serves = matches!(tailscale, "serve" | "funnel");
+    if serves && !address.is_loopback() {
+        return Err(BindError::Refused(format!(
+            "refusing to bind gateway to {address}:{port} with gateway.tailscale.mode {tailscale}: \
+             Tailscale brings its visitors to loopback; set gateway.bind to loopback"
+        )));
+    }
+    if tailscale == "funnel" && gateway.auth.mode != Some(AuthMode::Password) {
+        return Err(BindError::Refused(
+            "gateway.tailscale.mode funnel opens the gateway to the internet and needs a \
+             password: set gateway.auth.mode to password, or the mode to serve"
+                .into(),
+        ));
+    }
     if !address.is_loopback() && !has_secret(gateway) {
         return Err(BindError::Refused(format!(
             "refusing to bind gateway to {address}:{port} without auth: set gateway.auth.token \
              (or gateway.auth.password), or bind to loopback"
         )));
     }
-    let mut sockets = vec![open(SocketAddr::new(address, port)).await?];
-    if address == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-        let chosen = sockets[0].local_addr().map_or(port, |a| a.port());
-        // ::1 is a convenience: many hosts have no IPv6.
-        sockets.extend(
-            open(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen))
-                .await
-                .ok(),
-        );
+    Ok(())
+}
+
+/// The address of this host in its tailnet: the one that would be used to reach the tailnet's own
+/// name server. Nothing is sent.
+fn tailnet_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((TAILNET_NAME_SERVER, 53)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    is_of_tailnet(address).then_some(address)
+}
+
+const TAILNET_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 100);
+
+/// 100.64.0.0/10.
+fn is_of_tailnet(address: IpAddr) -> bool {
+    let IpAddr::V4(ip) = address else {
+        return false;
+    };
+    let [a, b, ..] = ip.octets();
+    a == 100 && (64..128).contains(&b)
+}
+
+/// Lets the process hold as many sockets as the system allows it.
+pub fn raise_socket_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    Ok(Bound { sockets })
+}
+
+/// How many descriptors the process may hold.
+pub(super) fn socket_limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 fn has_secret(gateway: &GatewayConfig) -> bool {
     match gateway.auth.mode {
         Some(AuthMode::Token) | None => gateway.auth.token.is_some(),
         Some(AuthMode::Password) => gateway.auth.password.is_some(),
-        // The proxies are named, and nobody else is let in.
+        // The proxy's address and header are checked for every visitor.
         Some(AuthMode::TrustedProxy) => true,
         Some(AuthMode::None) => false,
     }
@@ -125,145 +188,6 @@ async fn open(address: SocketAddr) -> Result<TcpListener, BindError> {
             io::ErrorKind::AddrInUse => BindError::Busy(address),
             _ => BindError::Io(address, e),
         })
-}
-
-/// A listener whose streams count what they read.
-pub(super) struct MeteredListener {
-    socket: TcpListener,
-    tasks: Tasks,
-}
-
-impl Listener for MeteredListener {
-    type Io = MeteredStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (MeteredStream, SocketAddr) {
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, address)) => {
-                    // Small frames shall not wait for more.
-                    stream.set_nodelay(true).ok();
-                    let meter = Meter::default();
-                    let tasks = self.tasks.clone();
-                    return (
-                        MeteredStream {
-                            stream: Some(stream),
-                            meter,
-                            tasks,
-                        },
-                        address,
-                    );
-                }
-                Err(error) => {
-                    // Out of descriptors or memory: give others time to end.
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-}
-
-impl Connected<IncomingStream<'_, MeteredListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, MeteredListener>) -> Self {
-        Peer {
-            address: *stream.remote_addr(),
-            meter: stream.io().meter.clone(),
-            own_user: false,
-        }
-    }
-}
-
-/// A TCP stream that counts what is read and lingers when asked to.
-pub(super) struct MeteredStream {
-    stream: Option<TcpStream>,
-    meter: Meter,
-    tasks: Tasks,
-}
-
-impl MeteredStream {
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        Pin::new(
-            self.get_mut()
-                .stream
-                .as_mut()
-                .expect("the stream is there until it is dropped"),
-        )
-    }
-}
-
-impl Drop for MeteredStream {
-    fn drop(&mut self) {
-        let Some(mut stream) = self.stream.take().filter(|_| self.meter.wants_linger()) else {
-            return;
-        };
-        self.tasks.spawn("linger", async move {
-            stream.shutdown().await.ok();
-            let mut scratch = vec![0; 64 * 1024];
-            let read_on = async {
-                let mut total = 0;
-                while total < LINGER_BYTES_MAX {
-                    match stream.read(&mut scratch).await {
-                        Ok(read) if read > 0 => total += read,
-                        _ => break,
-                    }
-                }
-            };
-            tokio::time::timeout(SOCKET_CLOSE_TIMEOUT, read_on)
-                .await
-                .ok();
-        });
-    }
-}
-
-impl AsyncRead for MeteredStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = self.as_mut().stream().poll_read(cx, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) && !self.meter.count(buffer.filled().len() - before)
-        {
-            return Poll::Ready(Err(io::Error::other("too much was sent before hello-ok")));
-        }
-        read
-    }
-}
-
-impl AsyncWrite for MeteredStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]
@@ -314,5 +238,62 @@ mod tests {
         };
         let refused = bind(&gateway).await.unwrap_err().to_string();
         assert!(refused.contains("gateway.customBindHost"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_tailscale_serves_stays_on_loopback() {
+        let with = |bind: Bind, mode: &str, auth: AuthMode| {
+            let mut gateway = GatewayConfig {
+                bind,
+                port: Some(0),
+                ..Default::default()
+            };
+            gateway.auth.mode = Some(auth);
+            gateway.auth.token = Some(Secret::new("t"));
+            gateway.auth.password = Some(Secret::new("p"));
+            let mode = serde_json::json!({ "mode": mode });
+            gateway.other.insert("tailscale".into(), mode);
+            gateway
+        };
+        assert!(
+            bind(&with(Bind::Loopback, "serve", AuthMode::Token))
+                .await
+                .is_ok()
+        );
+        assert!(
+            bind(&with(Bind::Loopback, "funnel", AuthMode::Password))
+                .await
+                .is_ok()
+        );
+        for (gateway, word) in [
+            (with(Bind::Lan, "serve", AuthMode::Token), "gateway.bind"),
+            (
+                with(Bind::Loopback, "funnel", AuthMode::Token),
+                "gateway.auth.mode",
+            ),
+        ] {
+            let refused = bind(&gateway).await.unwrap_err().to_string();
+            assert!(refused.contains(word), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn auto_and_tailnet_find_an_address() {
+        for mode in [Bind::Auto, Bind::Tailnet] {
+            let gateway = GatewayConfig {
+                bind: mode,
+                port: Some(0),
+                auth: AuthConfig {
+                    token: Some(Secret::new("t")),
+                    ..Default::default()
+                },
+                ..Default::default()
+            };
+            let address = bind(&gateway).await.unwrap().address().unwrap().ip();
+            assert!(address.is_loopback() || is_of_tailnet(address), "{address}");
+        }
+        for (text, expected) in [("100.64.0.1", true), ("100.128.0.1", false), ("::1", false)] {
+            assert_eq!(is_of_tailnet(text.parse().unwrap()), expected, "{text}");
+        }
     }
 }

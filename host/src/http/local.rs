@@ -6,17 +6,12 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::Peer;
-use crate::connection::Meter;
 use crate::files;
 
 /// The open local socket, not served yet. Its file goes when it is dropped.
@@ -54,14 +49,12 @@ impl Drop for LocalSocket {
     }
 }
 
-impl Listener for LocalSocket {
-    type Io = UnixStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (UnixStream, ()) {
+impl LocalSocket {
+    /// The next socket of the gateway's own user.
+    pub(super) async fn accept(&self) -> UnixStream {
         loop {
             match self.socket.accept().await {
-                Ok((stream, _)) if is_own_user(&stream) => return (stream, ()),
+                Ok((stream, _)) if is_own_user(&stream) => return stream,
                 Ok((stream, _)) => {
                     let uid = stream.peer_cred().map(|c| c.uid()).ok();
                     tracing::warn!(uid, "another user came to the local socket: turned away");
@@ -74,26 +67,12 @@ impl Listener for LocalSocket {
             }
         }
     }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Whether the process at the other end runs as the same user.
 fn is_own_user(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own)
-}
-
-impl Connected<IncomingStream<'_, LocalSocket>> for Peer {
-    fn connect_info(_: IncomingStream<'_, LocalSocket>) -> Self {
-        Peer {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            meter: Meter::default(),
-            own_user: true,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -110,7 +89,7 @@ mod tests {
         first.path = dir.path().join("elsewhere");
         drop(first);
         assert!(UnixStream::connect(&path).await.is_err());
-        let mut second = bind_local(&path).unwrap();
+        let second = bind_local(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let (client, _) = tokio::join!(UnixStream::connect(&path), second.accept());
@@ -131,7 +110,7 @@ mod tests {
         let path = folder.join("gateway.sock");
         let bound = bind_local(&path);
         if cfg!(target_os = "linux") {
-            let mut bound = bound.unwrap();
+            let bound = bound.unwrap();
             let way = files::socket_path(&path).unwrap();
             let (client, _) = tokio::join!(UnixStream::connect(way.as_path()), bound.accept());
             client.unwrap();

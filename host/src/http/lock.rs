@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::clock::Clock;
+
 /// Why the state folder can't be had.
 #[derive(Debug)]
 pub enum LockError {
@@ -40,7 +42,8 @@ impl std::error::Error for LockError {}
 /// The lock. Dropping it, or the end of the process, gives the folder back.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
+    line: String,
 }
 
 impl StateLock {
@@ -48,7 +51,7 @@ impl StateLock {
     ///
     /// # Errors
     /// [`LockError`].
-    pub fn take(state_dir: &Path) -> Result<StateLock, LockError> {
+    pub fn take(state_dir: &Path, clock: &Clock) -> Result<StateLock, LockError> {
         let path = state_dir.join("gateway.lock");
         let failed = |e| LockError::Io(path.clone(), e);
         let mut file = OpenOptions::new()
@@ -72,12 +75,25 @@ impl StateLock {
             }
             Err(e) => return Err(failed(e.into())),
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "pid {}", std::process::id()));
-        written.map_err(failed)?;
-        Ok(StateLock { _file: file })
+        let since = i64::try_from(clock.now_ms()).unwrap_or_default();
+        let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
+        let line = format!("pid {}, since {since:.0}", std::process::id());
+        let mut lock = StateLock { file, line };
+        lock.write("").map_err(failed)?;
+        Ok(lock)
+    }
+
+    /// Adds where the gateway listens, for the one who finds the folder taken.
+    pub fn tell_address(&mut self, url: &str) {
+        if let Err(error) = self.write(&format!(", {url}")) {
+            tracing::warn!(%error, "the lock file doesn't say where the gateway listens");
+        }
+    }
+
+    fn write(&mut self, more: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        writeln!(self.file, "{}{more}", self.line)
     }
 }
 
@@ -89,13 +105,18 @@ mod tests {
     #[test]
     fn the_second_one_hears_who_is_first() {
         let dir = tempfile::tempdir().unwrap();
-        let first = StateLock::take(dir.path()).unwrap();
-        let refused = StateLock::take(dir.path()).unwrap_err().to_string();
+        let clock = Clock::system();
+        let mut first = StateLock::take(dir.path(), &clock).unwrap();
+        let refused = StateLock::take(dir.path(), &clock).unwrap_err().to_string();
         assert!(
             refused.contains(&format!("pid {}", std::process::id())),
             "{refused}"
         );
+        first.tell_address("ws://127.0.0.1:1");
+        let refused = StateLock::take(dir.path(), &clock).unwrap_err().to_string();
+        assert!(refused.contains(", since 20"), "{refused}");
+        assert!(refused.contains(", ws://127.0.0.1:1)"), "{refused}");
         drop(first);
-        StateLock::take(dir.path()).unwrap();
+        StateLock::take(dir.path(), &clock).unwrap();
     }
 }

@@ -1,30 +1,36 @@
 //! The one port: WebSocket upgrades on any path, probes, and nothing else yet.
 
+mod certificate;
 mod listener;
 mod local;
 mod lock;
 mod probes;
+mod serve;
+mod stream;
+mod tls;
 mod ws;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
 
-pub use listener::{BindError, Bound, bind};
+pub use certificate::{Files, TlsError, fingerprint, read_chain};
+pub use listener::{BindError, Bound, bind, raise_socket_limit};
 pub use local::{LocalSocket, bind_local};
 pub use lock::{LockError, StateLock};
+pub use tls::{Tls, files};
 
 use crate::auth::local::TrustedProxies;
-use crate::auth::proxy;
 use crate::auth::rate::Limiter;
-use crate::connection::{Limiters, Meter};
-use crate::limits::{HANDSHAKES_MAX, LOCAL_HANDSHAKES_MAX};
+use crate::connection::{Limiters, Meter, Place, Places};
+use crate::limits::{
+    CERTIFICATE_CHECK_INTERVAL, LOCAL_HANDSHAKES_MAX, SOCKETS_BEFORE_HELLO_EACH_MAX,
+    SOCKETS_BEFORE_HELLO_MAX,
+};
 use crate::methods::Parts;
 use crate::shutdown::Tasks;
 
@@ -32,34 +38,37 @@ use crate::shutdown::Tasks;
 pub struct Server {
     parts: Arc<Parts>,
     connections: Tasks,
-    handshakes: Arc<Semaphore>,
-    local_handshakes: Arc<Semaphore>,
+    places: Places,
+    local_places: Places,
+    tls: Option<Arc<Tls>>,
     proxies: Arc<TrustedProxies>,
-    asked: Vec<HeaderName>,
     limiters: Arc<Limiters>,
     ready: AtomicBool,
 }
 
 /// The TCP connection behind a request.
 #[derive(Clone, Debug)]
-pub struct Peer {
+struct Peer {
     address: SocketAddr,
     meter: Meter,
+    place: Arc<Place>,
     /// It came through the local socket: the system says that it is our own user.
     own_user: bool,
 }
 
 impl Server {
     /// A server that isn't ready yet. Its connections run in `connections`.
-    pub fn new(parts: Arc<Parts>, connections: Tasks) -> Arc<Server> {
+    pub fn new(parts: Arc<Parts>, connections: Tasks, tls: Option<Arc<Tls>>) -> Arc<Server> {
+        let sockets = usize::try_from(listener::socket_limit()).unwrap_or(usize::MAX);
+        let most = SOCKETS_BEFORE_HELLO_MAX.min(sockets / 4);
         let gateway = &parts.config.current().gateway;
         let proxies = TrustedProxies::new(&gateway.trusted_proxies, gateway.allow_real_ip_fallback);
         Arc::new(Server {
             connections,
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
-            local_handshakes: Arc::new(Semaphore::new(LOCAL_HANDSHAKES_MAX)),
+            places: Places::new(most, SOCKETS_BEFORE_HELLO_EACH_MAX),
+            local_places: Places::new(LOCAL_HANDSHAKES_MAX, LOCAL_HANDSHAKES_MAX),
+            tls,
             proxies: Arc::new(proxies),
-            asked: proxy::asked_headers(gateway),
             limiters: Arc::new(Limiters {
                 programs: gateway.auth.rate_limit.map(Limiter::new),
                 pages: Limiter::for_browsers(),
@@ -76,17 +85,18 @@ impl Server {
 
     /// Serves on `bound` until `tasks` stop.
     pub fn serve(self: &Arc<Self>, bound: Bound, tasks: &Tasks) {
-        let app = Router::new().fallback(handle).with_state(self.clone());
-        for listener in bound.into_listeners(self.connections.clone()) {
-            let service = app.clone().into_make_service_with_connect_info::<Peer>();
-            let stop = tasks.stop_token().clone().cancelled_owned();
-            tasks.spawn("http", async move {
-                let served = axum::serve(listener, service)
-                    .with_graceful_shutdown(stop)
-                    .await;
-                if let Err(error) = served {
-                    tracing::error!(%error, "the HTTP server ended");
-                }
+        for socket in bound.into_sockets() {
+            tasks.spawn("accept", serve::accept(socket, self.clone(), tasks.clone()));
+        }
+        let stop = tasks.stop_token().clone();
+        let report = serve::report_refused(self.clone());
+        tasks.spawn("refused", async move {
+            stop.run_until_cancelled(report).await;
+        });
+        if let Some(tls) = self.tls.clone() {
+            let stop = tasks.stop_token().clone();
+            tasks.spawn("certificate", async move {
+                stop.run_until_cancelled(keep_fresh(&tls)).await;
             });
         }
     }
@@ -95,29 +105,28 @@ impl Server {
 impl Server {
     /// Serves on the local socket until `tasks` stop.
     pub fn serve_local(self: &Arc<Self>, socket: LocalSocket, tasks: &Tasks) {
-        let app = Router::new().fallback(handle).with_state(self.clone());
-        let service = app.into_make_service_with_connect_info::<Peer>();
-        let stop = tasks.stop_token().clone().cancelled_owned();
-        tasks.spawn("local http", async move {
-            let served = axum::serve(socket, service).with_graceful_shutdown(stop);
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the local socket ended");
-            }
-        });
+        let accept = serve::accept_local(socket, self.clone(), tasks.clone());
+        tasks.spawn("local accept", accept);
     }
 }
 
-async fn handle(
-    State(server): State<Arc<Server>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    request: Request,
-) -> Response {
+/// A certificate that the gateway made is made anew before it ends.
+async fn keep_fresh(tls: &Tls) {
+    loop {
+        tokio::time::sleep(CERTIFICATE_CHECK_INTERVAL).await;
+        if let Err(error) = tls.reload() {
+            tracing::error!(%error, "the TLS certificate stays as it was");
+        }
+    }
+}
+
+async fn handle(server: &Arc<Server>, peer: Peer, request: Request) -> Response {
     let mut response = if ws::is_upgrade(request.headers()) {
-        ws::upgrade(&server, peer, request).await
+        ws::upgrade(server, peer, request).await
     } else {
         match request.uri().path() {
             "/health" | "/healthz" => probes::live(request.method()),
-            "/ready" | "/readyz" => probes::ready(&server, &peer, &request),
+            "/ready" | "/readyz" => probes::ready(server, &peer, &request),
             _ => (StatusCode::NOT_FOUND, "Not Found").into_response(),
         }
     };
