@@ -22,6 +22,7 @@ mod plugin_authors;
 mod plugin_operators;
 mod plugins;
 mod requests;
+mod rights;
 mod send;
 mod sessions;
 mod shutdown;
