@@ -66,6 +66,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
             Some(GatewayCommand::Run(args)) => return Ok(gateway::run(args)),
             Some(GatewayCommand::Call(args)) => call::run(args, screen),
             Some(GatewayCommand::Health(args)) => health::run(args, screen),
+            Some(GatewayCommand::Fingerprint(args)) => gateway::fingerprint(args, screen),
         },
         Command::Health(args) => health::run(args, screen),
         Command::Status(args) => status::run(args, screen),

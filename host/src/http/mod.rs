@@ -28,8 +28,7 @@ use crate::auth::local::TrustedProxies;
 use crate::auth::rate::Limiter;
 use crate::connection::{Limiters, Meter, Place, Places};
 use crate::limits::{
-    CERTIFICATE_CHECK_INTERVAL, LOCAL_HANDSHAKES_MAX, SOCKETS_BEFORE_HELLO_EACH_MAX,
-    SOCKETS_BEFORE_HELLO_MAX,
+    LOCAL_HANDSHAKES_MAX, SOCKETS_BEFORE_HELLO_EACH_MAX, SOCKETS_BEFORE_HELLO_MAX,
 };
 use crate::methods::Parts;
 use crate::shutdown::Tasks;
@@ -96,7 +95,7 @@ impl Server {
         if let Some(tls) = self.tls.clone() {
             let stop = tasks.stop_token().clone();
             tasks.spawn("certificate", async move {
-                stop.run_until_cancelled(keep_fresh(&tls)).await;
+                stop.run_until_cancelled(tls.keep_fresh()).await;
             });
         }
     }
@@ -107,16 +106,6 @@ impl Server {
     pub fn serve_local(self: &Arc<Self>, socket: LocalSocket, tasks: &Tasks) {
         let accept = serve::accept_local(socket, self.clone(), tasks.clone());
         tasks.spawn("local accept", accept);
-    }
-}
-
-/// A certificate that the gateway made is made anew before it ends.
-async fn keep_fresh(tls: &Tls) {
-    loop {
-        tokio::time::sleep(CERTIFICATE_CHECK_INTERVAL).await;
-        if let Err(error) = tls.reload() {
-            tracing::error!(%error, "the TLS certificate stays as it was");
-        }
     }
 }
 

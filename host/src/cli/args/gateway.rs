@@ -29,6 +29,23 @@ pub enum GatewayCommand {
     /// The same as openclaw health
     #[command(after_help = "Example: openclaw gateway health")]
     Health(HealthArgs),
+    /// Show the fingerprint of this machine's TLS certificate, for clients to pin
+    #[command(after_help = "Example: openclaw gateway fingerprint")]
+    Fingerprint(FingerprintArgs),
+}
+
+/// `gateway fingerprint`
+#[derive(Debug, Args)]
+pub struct FingerprintArgs {
+    /// Configuration file [default: openclaw.json in the state folder]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// State folder [default: ~/.openclaw]
+    #[arg(long, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
+    /// Print JSON and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `gateway [run]`

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
-pub use gateway::{GatewayArgs, GatewayCommand, RunArgs};
+pub use gateway::{FingerprintArgs, GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
 pub use operator::*;
 pub use plugins::*;
@@ -92,9 +92,12 @@ pub enum Command {
 /// Which gateway, and how long to wait.
 #[derive(Clone, Debug, Args)]
 pub struct Connection {
-    /// Address of the gateway, ws://HOST:PORT
+    /// Address of the gateway, ws://HOST:PORT or wss://HOST:PORT
     #[arg(long, value_name = "URL", help_heading = "Gateway")]
     pub url: Option<String>,
+    /// Certificate that a wss:// gateway must have, from openclaw gateway fingerprint
+    #[arg(long, value_name = "SHA256", help_heading = "Gateway")]
+    pub tls_fingerprint: Option<String>,
     /// Shared token of the gateway
     #[arg(long, value_name = "TOKEN", help_heading = "Gateway")]
     pub token: Option<String>,
@@ -139,6 +142,7 @@ impl Connection {
                 url: self.url.clone(),
                 token: self.token.clone(),
                 password: self.password.clone(),
+                tls_fingerprint: self.tls_fingerprint.clone(),
             },
             timeout,
             own_socket: false,
@@ -193,6 +197,7 @@ impl Command {
             Command::Gateway(args) => match &args.command {
                 None | Some(GatewayCommand::Run(_)) => (false, false),
                 Some(GatewayCommand::Call(call)) => (call.reach.connection.json, false),
+                Some(GatewayCommand::Fingerprint(a)) => (a.json, false),
                 Some(GatewayCommand::Health(a)) => (a.reach.connection.json, a.tables.wide),
             },
             Command::Health(a) | Command::Channels(ChannelsCommand::Status(a)) => {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::target::{Secrets, Source, Target};
+use super::target::{Secrets, Source, Target, Trust};
 use crate::cli::error::{CliError, CliResult, Kind};
 
 /// `1` allows plain `ws://` to a host of a private network.
@@ -15,7 +15,7 @@ pub const TUNNEL: &str =
 /// The target that this URL names, still without secrets.
 ///
 /// # Errors
-/// When it is no `ws://` URL, holds a secret, or would carry one in plain text.
+/// When it is no `ws://` or `wss://` URL, holds a secret, or would carry one in plain text.
 pub fn parse(text: &str, source: Source, insecure_allowed: bool) -> CliResult<Target> {
     let wrong = |message: String| {
         let kind = if source == Source::Flag {
@@ -39,19 +39,14 @@ pub fn parse(text: &str, source: Source, insecure_allowed: bool) -> CliResult<Ta
         );
     }
     let shown = shown(&url);
-    match url.scheme() {
-        "ws" => {}
-        "wss" => {
-            return Err(wrong(format!(
-                "{shown}: encrypted connections (wss) are not supported yet"
-            ))
-            .fix(TUNNEL));
-        }
+    let trust = match url.scheme() {
+        "ws" => None,
+        "wss" => Some(Trust::Authorities),
         other => {
-            let message = format!("{shown}: a gateway speaks ws, not {other}");
+            let message = format!("{shown}: a gateway speaks ws or wss, not {other}");
             return Err(wrong(message).fix(example));
         }
-    }
+    };
     let host = match url.host() {
         Some(url::Host::Domain(name)) => name.to_owned(),
         Some(url::Host::Ipv4(ip)) => ip.to_string(),
@@ -59,7 +54,8 @@ pub fn parse(text: &str, source: Source, insecure_allowed: bool) -> CliResult<Ta
         None => return Err(wrong(format!("{shown} names no host")).fix(example)),
     };
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !loopback && !insecure_allowed {
+    let plain = trust.is_none();
+    if plain && !loopback && !insecure_allowed {
         return Err(plain_text_refused(&shown, source));
     }
     Ok(Target {
@@ -71,7 +67,8 @@ pub fn parse(text: &str, source: Source, insecure_allowed: bool) -> CliResult<Ta
         source_text: source.of_address().to_owned(),
         secrets: Secrets::default(),
         secrets_from: None,
-        private_only: !loopback,
+        private_only: plain && !loopback,
+        trust,
     })
 }
 
@@ -92,6 +89,7 @@ fn plain_text_refused(url: &str, source: Source) -> CliError {
     .fact("url", "url", url)
     .fact("url from", "urlSource", source.of_address())
     .fix(TUNNEL)
+    .fix("or let it speak TLS (gateway.tls.enabled), and use wss:// with --tls-fingerprint")
     .fix(format!(
         "on a private network you trust, set {ALLOW_INSECURE}=1"
     ))
@@ -137,6 +135,10 @@ mod tests {
                 "{url}"
             );
         }
+        let target = parse("wss://192.0.2.1:7/x", Source::Flag, false).unwrap();
+        assert_eq!((target.port, target.private_only), (7, false));
+        assert_eq!(target.trust, Some(Trust::Authorities));
+        assert_eq!(parse("wss://h", Source::Flag, false).unwrap().port, 443);
         for (ip, expected) in [
             ("10.1.2.3", true),
             ("100.100.1.1", true),
@@ -156,15 +158,14 @@ mod tests {
             assert_eq!(error.kind().exit_code(), 2);
         };
         check(
-            "wss://gw.example",
-            "wss://gw.example: encrypted connections (wss)",
+            "https://gw.example",
+            "https://gw.example: a gateway speaks ws or wss, not https",
         );
-        check("http://127.0.0.1:1", "a gateway speaks ws, not http");
-        check("localhost:1", "a gateway speaks ws, not localhost");
+        check("localhost:1", "a gateway speaks ws or wss, not localhost");
         check("nonsense", "is no URL");
         check("ws://user:pw@127.0.0.1:1", "holds a user or password");
         assert!(
-            !refusal("wss://gw.example/?token=t", true)
+            !refusal("http://gw.example/?token=t", true)
                 .to_text()
                 .contains("token=t")
         );

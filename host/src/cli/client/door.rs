@@ -12,7 +12,7 @@ use super::talk::{Line, Patience, Socket, Wire, read_answer};
 use super::target::{Source, Target};
 use super::tokens::{self, StoredToken};
 use super::wire::{self, Credentials, Hello, WireError};
-use super::{Client, address, refusal};
+use super::{Client, address, refusal, secure};
 use crate::cli::error::{CliError, CliResult};
 use crate::clock::Clock;
 use crate::identity::Identity;
@@ -185,7 +185,13 @@ impl Door<'_> {
         }
         // A delay here only costs time; a refusal of the option is no reason to give up.
         stream.set_nodelay(true).unwrap_or(());
-        upgrade(&target.request, Box::new(stream)).await
+        match &target.trust {
+            None => upgrade(&target.request, Box::new(stream)).await,
+            Some(trust) => {
+                let stream = secure::wrap(stream, &target.host, trust).await?;
+                upgrade(&target.request, Box::new(stream)).await
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod address;
 mod door;
 mod refusal;
+mod secure;
 mod settings;
 mod talk;
 mod target;

@@ -65,6 +65,7 @@ pub fn no_gateway(cause: &SocketError) -> CliError {
         format!("something else than a gateway listens there: {why}"),
     )
     .fix("check the port: gateway.port in the configuration, or --url")
+    .fix("a gateway that speaks TLS is reached by wss://HOST:PORT and --tls-fingerprint")
 }
 
 /// The first frame is no challenge.

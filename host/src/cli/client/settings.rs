@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::target::{Secrets, Settings};
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::config::{self, AuthMode, Bind, GatewayConfig, LoadOptions, Paths, Secret, env};
+use crate::http;
 
 /// Files and folders of this machine's gateway, by environment and default place.
 ///
@@ -27,11 +28,18 @@ pub fn paths() -> CliResult<Paths> {
 /// # Errors
 /// When it is there but broken: the message names file, key and fix.
 pub fn read() -> CliResult<Settings> {
-    let gateway = config::load_gateway(&LoadOptions::default(), &paths()?).map_err(|cause| {
+    let paths = paths()?;
+    let gateway = config::load_gateway(&LoadOptions::default(), &paths).map_err(|cause| {
         CliError::new(Kind::Config, "CONFIG_INVALID", cause.to_string())
             .fix("correct the file, or name the gateway with --url and --token")
     })?;
-    Ok(settings(&gateway, env::var(env::PORT).is_some()))
+    let mut settings = settings(&gateway, env::var(env::PORT).is_some());
+    if gateway.tls.enabled {
+        let files = http::files(&gateway.tls, &paths)
+            .map_err(|cause| CliError::new(Kind::Config, "CONFIG_INVALID", cause.to_string()))?;
+        settings.local_certificate = Some(files.certificate);
+    }
+    Ok(settings)
 }
 
 fn settings(gateway: &GatewayConfig, port_by_variable: bool) -> Settings {
@@ -48,6 +56,8 @@ fn settings(gateway: &GatewayConfig, port_by_variable: bool) -> Settings {
     Settings {
         remote: gateway.mode.as_deref() == Some("remote"),
         remote_url: text("url"),
+        remote_fingerprint: text("tlsFingerprint"),
+        local_certificate: None,
         remote_secrets: Secrets {
             token: text("token"),
             password: text("password"),

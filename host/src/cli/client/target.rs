@@ -5,11 +5,14 @@
 //! explicit one, never from a lower one: an address given by hand borrows nothing stored.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use super::address::{self, ALLOW_INSECURE};
+use super::secure;
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::output::Vars;
 use crate::config::{GatewayConfig, env};
+use crate::http;
 
 /// What the command line said.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +23,8 @@ pub struct Flags {
     pub token: Option<String>,
     /// `--password`
     pub password: Option<String>,
+    /// `--tls-fingerprint`
+    pub tls_fingerprint: Option<String>,
 }
 
 /// What the configuration says that matters to a client.
@@ -29,6 +34,10 @@ pub struct Settings {
     pub remote: bool,
     /// `gateway.remote.url`
     pub remote_url: Option<String>,
+    /// `gateway.remote.tlsFingerprint`
+    pub remote_fingerprint: Option<String>,
+    /// The certificate of this machine's gateway, when it speaks TLS.
+    pub local_certificate: Option<PathBuf>,
     /// `gateway.remote.token` and `.password`
     pub remote_secrets: Secrets,
     /// The port of this machine's gateway, and where it is set.
@@ -105,6 +114,15 @@ impl Source {
     }
 }
 
+/// How a gateway that speaks TLS proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// By this certificate and no other: SHA-256, lower-case hex.
+    Pinned(String),
+    /// By the authorities that this machine trusts.
+    Authorities,
+}
+
 /// A resolved gateway.
 #[derive(Clone)]
 pub struct Target {
@@ -124,6 +142,8 @@ pub struct Target {
     pub secrets: Secrets,
     /// Where that is from; `None` without any.
     pub secrets_from: Option<Source>,
+    /// How the other end proves who it is; `None` for plain text.
+    pub trust: Option<Trust>,
     /// The other end must be of this machine or of a private network.
     pub private_only: bool,
 }
@@ -162,21 +182,61 @@ impl Target {
         };
         let by_hand = by_flag.from(Source::Flag);
         let insecure = vars(ALLOW_INSECURE).is_some_and(|value| value.trim() == "1");
+        let pin = flags.tls_fingerprint.as_deref();
+        let pin = pin
+            .map(|text| secure::fingerprint(text, Source::Flag))
+            .transpose()?;
         if let Some(url) = &flags.url {
-            return address::parse(url, Source::Flag, insecure)?.with(by_hand);
+            return address::parse(url, Source::Flag, insecure)?
+                .pinned(pin)?
+                .with(by_hand);
         }
         let by_hand = by_hand.or_else(|| by_variable.from(Source::Environment));
         if let Some(url) = vars(env::URL) {
-            return address::parse(&url, Source::Environment, insecure)?.with(by_hand);
+            let target = address::parse(&url, Source::Environment, insecure)?;
+            return target.pinned(pin)?.with(by_hand);
         }
         let settings = settings()?;
         if settings.remote {
             let url = settings.remote_url.as_deref().ok_or_else(no_remote_url)?;
             let secrets = by_hand.or_else(|| settings.remote_secrets.from(Source::Remote));
-            return address::parse(url, Source::Remote, insecure)?.with(secrets);
+            let kept = settings.remote_fingerprint.as_deref();
+            let kept = kept
+                .map(|text| secure::fingerprint(text, Source::Remote))
+                .transpose()?;
+            let target = address::parse(url, Source::Remote, insecure)?;
+            return target.pinned(pin.or(kept))?.with(secrets);
         }
         let secrets = by_hand.or_else(|| settings.local_secrets.from(Source::Local));
-        local(settings.port, settings.host).with(secrets)
+        let mut target = local(settings.port, settings.host);
+        if let Some(certificate) = &settings.local_certificate {
+            target.encrypt(certificate)?;
+        }
+        target.pinned(pin)?.with(secrets)
+    }
+
+    /// This machine's own gateway: its certificate lies here.
+    fn encrypt(&mut self, certificate: &Path) -> CliResult<()> {
+        let chain = http::read_chain(certificate).map_err(|cause| {
+            CliError::new(Kind::Config, "TLS_CERTIFICATE", cause.to_string())
+                .fix("start the gateway once: it makes its certificate")
+        })?;
+        self.trust = Some(Trust::Pinned(http::fingerprint(&chain[0])));
+        for url in [&mut self.url, &mut self.request] {
+            *url = url.replacen("ws://", "wss://", 1);
+        }
+        Ok(())
+    }
+
+    /// Trusts this certificate alone.
+    fn pinned(mut self, pin: Option<String>) -> CliResult<Target> {
+        if let Some(pin) = pin {
+            if self.trust.is_none() {
+                return Err(secure::pin_without_tls(&self));
+            }
+            self.trust = Some(Trust::Pinned(pin));
+        }
+        Ok(self)
     }
 
     fn with(mut self, secrets: Option<(Secrets, Source)>) -> CliResult<Target> {
@@ -221,6 +281,7 @@ fn local(port: Option<(u16, &'static str)>, host: Option<IpAddr>) -> Target {
         source_text,
         secrets: Secrets::default(),
         secrets_from: None,
+        trust: None,
         private_only: false,
     }
 }
@@ -258,6 +319,7 @@ mod tests {
             url: flag(0),
             token: flag(1),
             password: flag(2),
+            tls_fingerprint: None,
         };
         let vars = |name: &str| {
             vars.iter()
