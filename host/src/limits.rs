@@ -50,6 +50,8 @@ pub const ADMISSIONS_AT_ONCE: usize = 64;
 pub const SOCKETS_BEFORE_HELLO_MAX: usize = 1_024;
 /// The same of one address (of IPv6: of one /64 network).
 pub const SOCKETS_BEFORE_HELLO_EACH_MAX: usize = 256;
+/// A flood is over when no more sockets than these have not said hello.
+pub const FLOOD_OVER_MAX: usize = 64;
 /// The same on the local socket, a place of its own: a flood at the port keeps nobody out there.
 pub const LOCAL_HANDSHAKES_MAX: usize = 16;
 /// Log lines waiting for the writer of the log; more are dropped and counted.
@@ -90,8 +92,8 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two lines in the log about sockets that were turned away.
-pub const REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two looks at how many sockets were turned away: so often a flood is named in the log.
+pub const FLOOD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a certificate holds that the gateway made. Clients pin it, so it changes rarely.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(3_650 * 86_400);
 /// How long before its end it is made anew.

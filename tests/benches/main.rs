@@ -1,4 +1,4 @@
-//! What the gateway costs: start, memory, connects, requests, fan-out; beside a server that does
+//! What the gateway costs: start, a flood, memory, connects, requests, fan-out; beside a server that does
 //! nothing but the same frames, in the same run. `cargo bench -p gateway-tests`.
 //!
 //! Processor time is the server's own, from the system's accounting, so a busy machine and the
@@ -6,6 +6,7 @@
 //! counts. Over a promised limit the exit code is 1.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod flood;
 mod load;
 mod process;
 mod report;
@@ -57,6 +58,9 @@ async fn measure(wanted: &dyn Fn(&str) -> bool) -> Vec<Row> {
     let mut rows = Vec::new();
     if wanted("start") {
         rows.extend(cold_start(&telegram).await);
+    }
+    if wanted("flood") {
+        rows.extend(flood::flood().await);
     }
     let mut gateway = both_plugins(&telegram).start().await;
     let device = Device::new();

@@ -60,9 +60,10 @@ impl Places {
         })
     }
 
-    /// How many were refused since the last question.
-    pub fn take_refused(&self) -> u64 {
-        std::mem::take(&mut self.lock().refused)
+    /// How many are taken, and how many were refused since the last question.
+    pub fn look(&self) -> (usize, u64) {
+        let mut taken = self.lock();
+        (taken.all, std::mem::take(&mut taken.refused))
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -108,7 +109,7 @@ mod tests {
         assert!(places.take(address("192.0.2.1")).is_none());
         let _third = places.take(address("2001:db8::1")).unwrap();
         assert!(places.take(address("192.0.2.9")).is_none());
-        assert_eq!((places.take_refused(), places.take_refused()), (2, 0));
+        assert_eq!((places.look(), places.look()), ((3, 2), (3, 0)));
         drop(first);
         let _fourth = places.take(address("2001:db8::2")).unwrap();
         assert!(places.take(address("192.0.2.1")).is_none());

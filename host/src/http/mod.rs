@@ -88,9 +88,9 @@ impl Server {
             tasks.spawn("accept", serve::accept(socket, self.clone(), tasks.clone()));
         }
         let stop = tasks.stop_token().clone();
-        let report = serve::report_refused(self.clone());
-        tasks.spawn("refused", async move {
-            stop.run_until_cancelled(report).await;
+        let watch = serve::watch(self.clone());
+        tasks.spawn("flood", async move {
+            stop.run_until_cancelled(watch).await;
         });
         if let Some(tls) = self.tls.clone() {
             let stop = tasks.stop_token().clone();

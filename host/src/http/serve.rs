@@ -21,7 +21,9 @@ use super::local::LocalSocket;
 use super::stream::MeteredStream;
 use super::{Peer, Server, handle};
 use crate::connection::{Meter, Place};
-use crate::limits::{HEAD_BYTES_MAX, HEAD_TIMEOUT, REFUSED_LOG_INTERVAL, TLS_HANDSHAKE_TIMEOUT};
+use crate::limits::{
+    FLOOD_CHECK_INTERVAL, FLOOD_OVER_MAX, HEAD_BYTES_MAX, HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT,
+};
 use crate::shutdown::Tasks;
 
 /// What a socket is told for which there is no place.
@@ -71,19 +73,37 @@ pub(super) async fn accept_local(socket: LocalSocket, server: Arc<Server>, tasks
     }
 }
 
-/// Names in the log, now and then, how many sockets found no place.
-pub(super) async fn report_refused(server: Arc<Server>) {
+/// Names in the log, now and then, how many sockets found no place; once that is over, the memory
+/// of the flood goes back to the system.
+pub(super) async fn watch(server: Arc<Server>) {
+    let mut flooded = false;
     loop {
-        tokio::time::sleep(REFUSED_LOG_INTERVAL).await;
-        let refused = server.places.take_refused();
+        tokio::time::sleep(FLOOD_CHECK_INTERVAL).await;
+        let (taken, refused) = server.places.look();
         if refused > 0 {
+            flooded = true;
             tracing::warn!(
                 refused,
                 "sockets were turned away: too many that have not said hello"
             );
+        } else if flooded && taken < FLOOD_OVER_MAX {
+            flooded = false;
+            give_memory_back();
         }
     }
 }
+
+/// The allocator keeps what was freed, as it may be wanted again; after a flood it is not.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the allocator is asked by its C function")]
+fn give_memory_back() {
+    // SAFETY: the function takes no memory of ours and may be called at any time by any thread.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators give back by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_memory_back() {}
 
 async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
