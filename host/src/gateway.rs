@@ -353,13 +353,14 @@ fn build(
     let fingerprint = tls.as_ref().map(|tls| tls.fingerprint());
     tracing::info!(url, fingerprint, "listening");
     let server = Server::new(parts.clone(), sets.connections.clone(), tls);
-    server.serve(bound, &sets.edge);
     let local = parts.config.current().paths.local_socket();
     match http::bind_local(&local) {
         Ok(socket) => server.serve_local(socket, &sets.edge),
         // The port serves all the same; only the way in without a pairing is missing.
         Err(error) => tracing::warn!(%error, "no local socket"),
     }
+    // Last: who is served at the port finds the other one there.
+    server.serve(bound, &sets.edge);
     steps.done("serve");
     Ok(Running {
         parts,

@@ -68,6 +68,8 @@ pub const DEDUPE_KEYS_MAX: usize = 1_000;
 pub const PRESENCE_ENTRIES_MAX: usize = 200;
 /// Pending pairing requests over all devices; the oldest goes first.
 pub const PAIRING_PENDING_MAX: usize = 256;
+/// Setup codes that are good at the same time; the oldest goes first.
+pub const SETUP_CODES_MAX: usize = 32;
 /// Scopes of one request, token or device. The known ones are fewer than ten; a device that asks
 /// again and again with others must not grow its request without end.
 pub const DEVICE_SCOPES_MAX: usize = 64;
@@ -118,6 +120,8 @@ pub const DEDUPE_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 pub const SIGNATURE_SKEW_MS: u64 = 120_000;
 /// How long a pending pairing request lives after its last merge, milliseconds.
 pub const PAIRING_TTL_MS: u64 = 300_000;
+/// How long a setup code is good, milliseconds: time to walk to the phone.
+pub const SETUP_CODE_TTL_MS: u64 = 600_000;
 /// How long a rotated device token works beside its successor, milliseconds: whoever comes with
 /// it is given the new one in hello-ok.
 pub const TOKEN_OVERLAP_MS: u64 = 60_000;

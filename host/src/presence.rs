@@ -270,7 +270,7 @@ fn architecture() -> &'static str {
 
 /// The address that this host would use on its network. Connecting a datagram socket only picks
 /// a route: nothing is sent (the target is a documentation address).
-fn lan_address() -> Option<IpAddr> {
+pub fn lan_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     let address = socket.local_addr().ok()?.ip();

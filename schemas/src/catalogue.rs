@@ -208,6 +208,7 @@ pub static METHODS: &[MethodSpec] = &[
     write("poll").effect().hidden(),
     admin("chat.inject").effect().hidden().built(),
     write("push.test").effect().hidden(),
+    pairing("device.pair.setupCode").effect().hidden().built(),
     admin("config.openFile").effect().hidden(),
     admin("connect").hidden().built(),
     admin("web.login.start").effect().hidden(),

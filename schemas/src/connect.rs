@@ -297,6 +297,23 @@ pub struct AuthInfo {
     /// When the token was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at_ms: Option<u64>,
+    /// Protocol 4: tokens of its other roles, handed over by a setup code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_tokens: Option<Vec<HandedToken>>,
+}
+
+/// A device token of another role than the connection's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandedToken {
+    /// To be stored by the client.
+    pub device_token: String,
+    /// The role it is for.
+    pub role: String,
+    /// What it is good for.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub issued_at_ms: u64,
 }
 
 /// Limits a client must respect.

@@ -219,6 +219,34 @@ pub struct DeviceTokenRevoked {
     pub revoked_at_ms: u64,
 }
 
+/// Params of `device.pair.setupCode`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DevicePairSetupCodeParams {
+    /// The address that the device shall use; by configuration when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Take `gateway.remote.url` before this host's own address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefer_remote: Option<bool>,
+}
+
+/// Result of `device.pair.setupCode`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DevicePairSetupCode {
+    /// What the device reads: base64url of address and token.
+    pub setup_code: String,
+    /// The address in it.
+    pub gateway_url: String,
+    /// Where the address comes from.
+    pub url_source: String,
+    /// The gateway's own kind of secret, which the code stands in for.
+    pub auth: String,
+    /// When it ends, milliseconds.
+    pub expires_at_ms: u64,
+}
+
 /// How a pairing request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::args::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
+use super::args::{ApproveArgs, ClearArgs, DevicesCommand, RotateArgs, TokenArgs};
 use super::client::{Access, Client, read_answer, with_gateway};
 use super::error::{CliError, CliResult, Kind};
 use super::output::{Paint, Screen};
@@ -88,7 +88,50 @@ pub fn run(command: &DevicesCommand, screen: &Screen) -> CliResult<()> {
             let done = format!("revoked the {role} token of {device}");
             simple("device.token.revoke", &params, &done, &access, screen)
         }
+        DevicesCommand::Clear(args) => clear(args, &access, screen),
     }
+}
+
+/// Forgets every device, this one last: with it the connection ends.
+fn clear(args: &ClearArgs, access: &Access, screen: &Screen) -> CliResult<()> {
+    if !args.yes {
+        return Err(CliError::new(
+            Kind::Usage,
+            "CONFIRMATION_NEEDED",
+            "this forgets every paired device: each has to be approved again",
+        )
+        .fix("say that it is meant: openclaw devices clear --yes"));
+    }
+    let (removed, rejected) = with_gateway(access, async |client| {
+        let list: DeviceList = client.read(LIST, &json!({})).await?;
+        let mut rejected = Vec::new();
+        for request in list.pending.iter().filter(|_| args.pending) {
+            let params = json!({"requestId": request.request_id});
+            client.request("device.pair.reject", &params).await?;
+            rejected.push(request.request_id.clone());
+        }
+        let own = client.device_id.clone();
+        let mut ids: Vec<_> = list.paired.into_iter().map(|d| d.device_id).collect();
+        ids.sort_by_key(|id| *id == own);
+        for id in &ids {
+            let params = json!({"deviceId": id});
+            match client.request("device.pair.remove", &params).await {
+                Err(error) if *id == own && error.kind() == Kind::Connection => {}
+                answer => drop(answer?),
+            }
+        }
+        Ok((ids, rejected))
+    })?;
+    if screen.json_wanted() {
+        screen.value_json(&json!({"removedDevices": removed, "rejectedPending": rejected}));
+        return Ok(());
+    }
+    let mut done = format!("removed {} devices", removed.len());
+    if args.pending {
+        done.push_str(&format!(", rejected {} requests", rejected.len()));
+    }
+    screen.line(screen.paint(Paint::Good, &done));
+    Ok(())
 }
 
 fn simple(

@@ -18,6 +18,7 @@ mod health;
 mod json;
 mod output;
 mod plugins;
+mod qr;
 mod send;
 mod status;
 mod table;
@@ -74,6 +75,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Send(args) => send::run(args, screen),
         Command::Agent(args) => return agent::run(args, screen),
         Command::Devices(command) => devices::run(command, screen),
+        Command::Qr(args) => qr::run(args, screen),
         Command::Plugins(command) => return plugins::run(command, screen),
         Command::Channels(ChannelsCommand::Status(args)) => channels::run(args, screen),
     }?;

@@ -13,7 +13,7 @@ use crate::auth::rate::{Bucket, Limiter};
 use crate::auth::secret::{self, Credentials};
 use crate::auth::{local, origin};
 use crate::config::{AuthMode, Config};
-use crate::devices::{DevicesError, Visitor};
+use crate::devices::{CodePass, DevicesError, Visitor};
 use crate::hub::{Caller, ClientInfo};
 use crate::methods::Parts;
 use crate::store::devices::About;
@@ -62,6 +62,8 @@ pub(super) struct Door<'a> {
     pub(super) protocol: u32,
     /// Of the device token that let it in, if one did.
     token_generation: Option<u64>,
+    /// The setup code that let it in, if one did; burnt at hello-ok.
+    pub(super) code: Option<CodePass>,
     /// As approved once the device is known, as claimed before.
     pub(super) platform: Option<String>,
     /// The same for the kind of device.
@@ -87,6 +89,7 @@ impl<'a> Door<'a> {
                 .is_some_and(|o| !o.trim().is_empty()),
             protocol: 3,
             token_generation: None,
+            code: None,
             platform: Some(params.client.platform.clone()),
             device_family: params.client.device_family.clone(),
             arrival,
@@ -209,6 +212,23 @@ impl<'a> Door<'a> {
         }
     }
 
+    /// The shared secret failed: a setup code may stand in for it.
+    pub(super) async fn shows_code(
+        &mut self,
+        device: &ConnectDevice,
+        parts: &Parts,
+        refusals: &Refusals<'_>,
+    ) -> Result<bool, Refusal> {
+        let auth = self.params.auth.as_ref();
+        let token = auth.and_then(|a| a.bootstrap_token.as_deref());
+        let Some(token) = token.filter(|t| !t.trim().is_empty()) else {
+            return Ok(false);
+        };
+        let shown = parts.devices.show_code(token, &device.id, self.role_name());
+        self.code = shown.await.map_err(|e| no_admission(refusals, &e))?;
+        Ok(self.code.is_some())
+    }
+
     /// The shared secret failed: a device token may stand in for it.
     pub(super) fn device_token(
         &mut self,
@@ -296,7 +316,13 @@ impl<'a> Door<'a> {
             },
             role: self.role_name().to_owned(),
             scopes: self.scopes.clone(),
-            silent: self.is_local && (!self.has_origin || own_page),
+            // A code was made for a device that is elsewhere.
+            silent: self.is_local && (!self.has_origin || own_page) && self.code.is_none(),
+            handoff: self
+                .code
+                .as_ref()
+                .filter(|_| self.protocol >= 4 && self.role == Role::Node)
+                .map(|code| code.scopes.clone()),
             came_with: self.token_generation,
         }
     }

@@ -11,12 +11,13 @@ use gateway_schemas::frame::{self, FrameError};
 use gateway_schemas::validate;
 
 use super::door::{Door, no_admission};
+use super::hello::Granted;
 use super::link::{Frame, Incoming, Link};
 use super::refusal::{DeviceProof, Hint, Refusal, Refusals};
 use super::{Arrival, hello, protocol};
 use crate::auth::signature::{PublicKey, Signed};
 use crate::config::AuthMode;
-use crate::devices::{Admission, Grant};
+use crate::devices::{Admission, CodePass, Grant};
 use crate::hub::{Client, Closing};
 use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, SIGNATURE_SKEW_MS};
 use crate::methods::Parts;
@@ -58,28 +59,34 @@ pub(super) async fn handshake(
         .filter(|_| !door.device_is_ignored(&config))
     else {
         door.without_device(&config, shared, &refusals)?;
-        return welcome(link, &id, door, None, parts).await;
+        return welcome(link, &id, door, Granted::default(), parts).await;
     };
     let public_key = prove_device(device, &params, nonce, parts.clock.now_ms())
         .map_err(|wrong| refusals.device(wrong))?;
     let secret_shown = shared.is_ok() && config.gateway.auth.mode != Some(AuthMode::None);
-    if let Err(shut) = shared {
+    if let Err(shut) = shared
+        && !door.shows_code(device, parts, &refusals).await?
+    {
         door.device_token(device, shut, parts, &refusals)?;
     }
     let exempt = arrival.own_user || door.needs_no_pairing(secret_shown);
     let visitor = door.visitor(device, public_key);
-    let grant = match parts.devices.admit(visitor, exempt).await {
-        Ok(Admission::Admitted { grant, pinned }) => {
+    let granted = match parts.devices.admit(visitor, exempt).await {
+        Ok(Admission::Admitted {
+            grant,
+            others,
+            pinned,
+        }) => {
             door.platform = pinned.0.or(door.platform);
             door.device_family = pinned.1.or(door.device_family);
-            grant
+            Granted { own: grant, others }
         }
         Ok(Admission::Pending { request_id, reason }) => {
             return Err(refusals.pairing(&request_id, reason));
         }
         Err(e) => return Err(no_admission(&refusals, &e)),
     };
-    welcome(link, &id, door, grant, parts).await
+    welcome(link, &id, door, granted, parts).await
 }
 
 async fn first_frame(link: &mut Link) -> Result<Frame, Refusal> {
@@ -163,17 +170,21 @@ fn prove_device(
 async fn welcome(
     link: &mut Link,
     id: &str,
-    door: Door<'_>,
-    grant: Option<Grant>,
+    mut door: Door<'_>,
+    granted: Granted,
     parts: &Arc<Parts>,
 ) -> Result<Admitted, Refusal> {
+    let code = door.code.take();
     let remote_ip = door.remote_ip();
     let caller = Arc::new(door.caller(parts));
     parts.presence.connected(&caller, remote_ip.as_deref());
     let client = parts.hub.register(caller);
-    close_if_revoked(&client, grant.as_ref(), parts);
-    let text = hello::text(id, &client.caller, grant, parts);
+    close_if_revoked(&client, granted.own.as_ref(), parts);
+    let text = hello::text(id, &client.caller, granted, parts);
     if link.send(text).await {
+        if let Some(code) = code {
+            burn(code, parts).await;
+        }
         tracing::debug!(
             conn = client.caller.conn.0,
             client = client.caller.client.id,
@@ -191,6 +202,14 @@ async fn welcome(
     parts.hub.unregister(client.caller.conn);
     parts.presence.disconnected(&client.caller);
     Err(Refusal::silent(1000, ""))
+}
+
+/// The device has its own token now.
+async fn burn(code: CodePass, parts: &Parts) {
+    if let Err(error) = parts.devices.burn_code(code).await {
+        // It still opens for this device alone, and not for long.
+        tracing::error!(%error, "a used setup code could not be burnt");
+    }
 }
 
 /// What was taken from the device between its admission and its registration.

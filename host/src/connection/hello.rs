@@ -2,8 +2,8 @@
 
 use gateway_schemas::catalogue;
 use gateway_schemas::connect::{
-    AuthInfo, AuthMode, Features, HelloKind, HelloOk, Policy, ServerInfo, SessionDefaults,
-    Snapshot, SnapshotHealth,
+    AuthInfo, AuthMode, Features, HandedToken, HelloKind, HelloOk, Policy, ServerInfo,
+    SessionDefaults, Snapshot, SnapshotHealth,
 };
 use gateway_schemas::frame::{self, StateVersion};
 
@@ -16,8 +16,17 @@ use crate::methods::Parts;
 /// Room for most snapshots, so that the text is not moved while it grows.
 const HELLO_BYTES_USUAL: usize = 8 * 1024;
 
+/// The device tokens that a connection is told.
+#[derive(Default)]
+pub(super) struct Granted {
+    /// That of its own role.
+    pub(super) own: Option<Grant>,
+    /// Role → token that a setup code hands over besides.
+    pub(super) others: Vec<(String, Grant)>,
+}
+
 /// The response to `connect`.
-pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Parts) -> String {
+pub(super) fn text(id: &str, caller: &Caller, granted: Granted, parts: &Parts) -> String {
     let config = parts.config.current();
     let hello = HelloOk {
         kind: HelloKind::HelloOk,
@@ -33,7 +42,7 @@ pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Part
         snapshot: snapshot(&config, parts),
         // No canvas host is built yet: what isn't there is not advertised.
         canvas_host_url: None,
-        auth: auth(caller, grant),
+        auth: auth(caller, granted),
         policy: Policy {
             max_payload: FRAME_BYTES_MAX as u64,
             max_buffered_bytes: CLIENT_QUEUE_BYTES_MAX as u64,
@@ -48,7 +57,8 @@ pub(super) fn text(id: &str, caller: &Caller, grant: Option<Grant>, parts: &Part
 
 /// Protocol 3 hears of a device token and its scopes, which may be more than were asked for;
 /// protocol 4 always hears what this connection may do.
-fn auth(caller: &Caller, grant: Option<Grant>) -> Option<AuthInfo> {
+fn auth(caller: &Caller, granted: Granted) -> Option<AuthInfo> {
+    let Granted { own: grant, others } = granted;
     let newer = caller.protocol >= 4;
     if grant.is_none() && !newer {
         return None;
@@ -61,7 +71,17 @@ fn auth(caller: &Caller, grant: Option<Grant>) -> Option<AuthInfo> {
         role: caller.role_name().to_owned(),
         scopes: if newer { caller.scopes.clone() } else { scopes },
         issued_at_ms: issued,
+        device_tokens: (!others.is_empty()).then(|| others.into_iter().map(handed_over).collect()),
     })
+}
+
+fn handed_over((role, grant): (String, Grant)) -> HandedToken {
+    HandedToken {
+        device_token: grant.token,
+        role,
+        scopes: grant.scopes,
+        issued_at_ms: grant.issued_at_ms,
+    }
 }
 
 fn snapshot(config: &Config, parts: &Parts) -> Snapshot {

@@ -48,6 +48,16 @@ pub(super) fn decide(
             approved: None,
         });
     };
+    if let Some(given) = handed_over(visitor, reason) {
+        room_for(book, device, joining)?;
+        let request = request::ask(&Book::default(), visitor, reason, now, clock.uuid()).request;
+        let paired = request::approve(device, &request, now, generation(clock));
+        let both = with_operator(paired, given, now, generation(clock))?;
+        return Ok(Decision::Admitted {
+            device: Some(Box::new(settled(&both, visitor, true, clock))),
+            approved: Some(Box::new(request)),
+        });
+    }
     let asked = request::ask(book, visitor, reason, now, clock.uuid());
     if let Some(excess) = request::scopes_excess(&asked.request.scopes) {
         return Err(DevicesError::TooLarge(excess));
@@ -59,9 +69,7 @@ pub(super) fn decide(
             is_new: asked.created,
         });
     }
-    if device.is_none() && book.devices.len() + joining >= DEVICES_MAX {
-        return Err(DevicesError::TooMany);
-    }
+    room_for(book, device, joining)?;
     let paired = request::approve(device, &asked.request, now, generation(clock));
     if let Some(excess) = request::scopes_excess(&paired.approved_scopes) {
         return Err(DevicesError::TooLarge(excess));
@@ -70,6 +78,53 @@ pub(super) fn decide(
         device: Some(Box::new(settled(&paired, visitor, true, clock))),
         approved: Some(Box::new(asked.request)),
     })
+}
+
+fn room_for(
+    book: &Book,
+    device: Option<&DeviceRecord>,
+    joining: usize,
+) -> Result<(), DevicesError> {
+    if device.is_none() && book.devices.len() + joining >= DEVICES_MAX {
+        return Err(DevicesError::TooMany);
+    }
+    Ok(())
+}
+
+/// What a visitor is handed as operator, when its setup code stands for the approval: it asks for
+/// nothing but to be a node.
+fn handed_over(visitor: &Visitor, reason: Reason) -> Option<&[String]> {
+    let asks_little = visitor.scopes.is_empty();
+    let upgrade = matches!(reason, Reason::NotPaired | Reason::RoleUpgrade);
+    visitor
+        .handoff
+        .as_deref()
+        .filter(|_| upgrade && asks_little)
+}
+
+/// The record with the operator's role and a token for it.
+fn with_operator(
+    mut device: DeviceRecord,
+    given: &[String],
+    now: u64,
+    generation: u64,
+) -> Result<DeviceRecord, DevicesError> {
+    if given.is_empty() {
+        return Ok(device);
+    }
+    let role = "operator";
+    device.roles = scopes::union(&device.roles, &[role.to_owned()]);
+    device.scopes = scopes::union(&device.scopes, given);
+    device.approved_scopes = scopes::union(&device.approved_scopes, given);
+    if let Some(excess) = request::scopes_excess(&device.approved_scopes) {
+        return Err(DevicesError::TooLarge(excess));
+    }
+    if !request::token_serves(&device, role, given) {
+        let wanted = scopes::normalise_sorted(given);
+        let token = request::new_token(device.tokens.get(role), wanted, now, generation);
+        device.tokens.insert(role.to_owned(), token);
+    }
+    Ok(device)
 }
 
 /// The verdict on a visitor that is let in without any change; `None` when there is something to
@@ -98,11 +153,23 @@ pub(super) fn admission(
     let grant = device
         .filter(|device| is_entitled(device, visitor))
         .and_then(|device| grant(device, &visitor.role, key));
+    let others = match (device, &visitor.handoff) {
+        (Some(device), Some(_)) => others(device, &visitor.role, key),
+        _ => Vec::new(),
+    };
     let pinned = device.map(|d| (d.about.platform.clone(), d.about.device_family.clone()));
     Admission::Admitted {
         grant,
+        others,
         pinned: pinned.unwrap_or_default(),
     }
+}
+
+fn others(device: &DeviceRecord, role: &str, key: &TokenKey) -> Vec<(String, Grant)> {
+    let roles = device.tokens.keys().filter(|other| *other != role);
+    let live = roles.filter(|role| request::token_serves(device, role, &[]));
+    live.filter_map(|role| Some((role.clone(), grant(device, role, key)?)))
+        .collect()
 }
 
 /// The live token of a role.

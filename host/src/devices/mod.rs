@@ -8,6 +8,7 @@
 mod admit;
 mod overlap;
 pub mod request;
+mod setup;
 mod task;
 pub mod token;
 
@@ -24,6 +25,7 @@ use crate::shutdown::Tasks;
 use crate::store::{Store, StoreError};
 use request::Book;
 pub use request::{Reason, Visitor};
+pub use setup::{CodePass, SetupCode};
 use task::{DevicesTask, Job};
 use token::TokenKey;
 
@@ -121,6 +123,8 @@ pub enum Admission {
     Admitted {
         /// Its device token, when it has or gets one.
         grant: Option<Grant>,
+        /// Those of its other roles, when a setup code hands them over.
+        others: Vec<(String, Grant)>,
         /// Platform and family as they were approved.
         pinned: (Option<String>, Option<String>),
     },
@@ -340,3 +344,9 @@ impl Devices {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod walk;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod walk_model;

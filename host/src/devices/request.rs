@@ -11,7 +11,7 @@ use crate::limits::{
     DEVICE_SCOPES_MAX, DEVICE_TEXT_BYTES_MAX, PAIRING_PENDING_MAX, PAIRING_TTL_MS, TOKEN_OVERLAP_MS,
 };
 use crate::store::devices::{
-    About, DeviceChanges, DeviceRecord, PendingRecord, PreviousToken, TokenRecord,
+    About, DeviceChanges, DeviceRecord, PendingRecord, PreviousToken, SetupCodeRecord, TokenRecord,
 };
 
 /// Every known device and every pending request.
@@ -21,6 +21,8 @@ pub struct Book {
     pub devices: BTreeMap<String, DeviceRecord>,
     /// By request id.
     pub pending: BTreeMap<String, PendingRecord>,
+    /// By hash.
+    pub codes: BTreeMap<String, SetupCodeRecord>,
 }
 
 /// A client at the door, authenticated, with a proven key.
@@ -40,6 +42,8 @@ pub struct Visitor {
     pub silent: bool,
     /// The generation of the device token it came with; `None` when something else let it in.
     pub came_with: Option<u64>,
+    /// It came as a node with a setup code that needs no approval: what it is handed as operator.
+    pub handoff: Option<Vec<String>>,
 }
 
 impl Visitor {
@@ -120,6 +124,12 @@ pub fn apply(book: &mut Book, changes: DeviceChanges) {
     for request in changes.put_pending {
         book.pending.insert(request.request_id.clone(), request);
     }
+    for hash in changes.drop_codes {
+        book.codes.remove(&hash);
+    }
+    for code in changes.put_codes {
+        book.codes.insert(code.hash.clone(), code);
+    }
 }
 
 /// What stands between the visitor and its place, if anything.
@@ -133,12 +143,8 @@ pub fn obstacle(device: Option<&DeviceRecord>, visitor: &Visitor) -> Option<Reas
     if !device.roles.contains(&visitor.role) {
         return Some(Reason::RoleUpgrade);
     }
-    let granted = if device.scopes.is_empty() {
-        &device.approved_scopes
-    } else {
-        &device.scopes
-    };
-    if !scopes::allows(&visitor.role, &visitor.scopes, granted) {
+    // Not `scopes`: what an operator was let in with by a wider scope is exact for a node.
+    if !scopes::allows(&visitor.role, &visitor.scopes, &device.approved_scopes) {
         return Some(Reason::ScopeUpgrade);
     }
     None
@@ -184,7 +190,7 @@ pub fn ask(book: &Book, visitor: &Visitor, reason: Reason, now: u64, new_id: Str
     let waiting = book
         .pending
         .values()
-        .find(|p| p.device_id == visitor.device_id);
+        .find(|p| p.device_id == visitor.device_id && !is_late(p, now));
     let silent = visitor.silent && reason.may_be_silent();
     let known = book.devices.contains_key(&visitor.device_id);
     let request = match waiting {
@@ -370,10 +376,13 @@ pub fn token_serves(device: &DeviceRecord, role: &str, requested: &[String]) -> 
     })
 }
 
+fn is_late(request: &PendingRecord, now: u64) -> bool {
+    now.saturating_sub(request.ts) > PAIRING_TTL_MS
+}
+
 /// Requests that waited too long.
 pub fn expired(book: &Book, now: u64) -> Vec<String> {
-    let late = |p: &&PendingRecord| now.saturating_sub(p.ts) > PAIRING_TTL_MS;
-    let late = book.pending.values().filter(late);
+    let late = book.pending.values().filter(|p| is_late(p, now));
     late.map(|p| p.request_id.clone()).collect()
 }
 

@@ -14,6 +14,7 @@ fn visitor(role: &str, wanted: &[&str]) -> Visitor {
         scopes: wanted.iter().map(|s| (*s).to_owned()).collect(),
         silent: true,
         came_with: None,
+        handoff: None,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::admit::{self, Decision};
 use super::overlap::Overlaps;
 use super::request::{self, Book, Visitor};
+use super::setup::{self, CodeJob};
 use super::{Admission, DevicesError, Giver, Grant, Shared};
 use crate::auth::scopes;
 use crate::clock::Clock;
@@ -18,7 +19,7 @@ use crate::limits::{ADMISSIONS_AT_ONCE, DEVICES_MAX, TOKEN_LOOK_INTERVAL};
 use crate::store::devices::{self as disk, DeviceChanges, DeviceRecord, PendingRecord};
 use crate::store::{Store, StoreError};
 
-type Answer<T> = oneshot::Sender<Result<T, DevicesError>>;
+pub(super) type Answer<T> = oneshot::Sender<Result<T, DevicesError>>;
 
 /// What the handle asks.
 pub(super) enum Job {
@@ -55,16 +56,22 @@ pub(super) enum Job {
         role: String,
         answer: Answer<u64>,
     },
+    Code(CodeJob),
 }
 
 /// What is on disk.
 pub(super) fn load(store: &Store) -> Result<Book, StoreError> {
-    let (devices, pending) = store.read(disk::load)?;
-    let devices = devices.into_iter().map(|d| (d.device_id.clone(), d));
-    let pending = pending.into_iter().map(|p| (p.request_id.clone(), p));
+    let loaded = store.read(disk::load)?;
+    let devices = loaded.devices.into_iter().map(|d| (d.device_id.clone(), d));
+    let pending = loaded
+        .pending
+        .into_iter()
+        .map(|p| (p.request_id.clone(), p));
+    let codes = loaded.codes.into_iter().map(|c| (c.hash.clone(), c));
     Ok(Book {
         devices: devices.collect(),
         pending: pending.collect(),
+        codes: codes.collect(),
     })
 }
 
@@ -176,6 +183,7 @@ impl DevicesTask {
             } => {
                 answer.send(self.revoke(&device_id, &role).await).ok();
             }
+            Job::Code(job) => self.serve_code(job).await,
         }
         None
     }
@@ -256,10 +264,11 @@ impl DevicesTask {
     }
 
     /// What has expired, as changes still to be written.
-    fn purge(&self) -> DeviceChanges {
-        let drop_pending = request::expired(&self.shared.read(), self.clock.now_ms());
+    pub(super) fn purge(&self) -> DeviceChanges {
+        let (book, now) = (self.shared.read(), self.clock.now_ms());
         DeviceChanges {
-            drop_pending,
+            drop_pending: request::expired(&book, now),
+            drop_codes: setup::expired(&book, now),
             ..DeviceChanges::default()
         }
     }
@@ -355,6 +364,8 @@ impl DevicesTask {
             return Err(DevicesError::UnknownDevice);
         }
         let mut changes = self.purge();
+        let bound = setup::bound_to(&self.shared.read(), &device_id);
+        changes.drop_codes.extend(bound);
         changes.drop_devices.push(device_id.clone());
         self.commit(changes).await?;
         self.hub.close_device("device removed", |caller| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::hub::{Caller, Client, ConnId};
-use crate::limits::{TOKEN_OVERLAP_MS, TOKEN_RETURN_MS};
+use crate::limits::{SETUP_CODE_TTL_MS, SETUP_CODES_MAX, TOKEN_OVERLAP_MS, TOKEN_RETURN_MS};
 use crate::store::devices::About;
 
 /// Devices on a store of their own, with a clock that can be moved.
@@ -67,6 +67,7 @@ pub(super) fn visitor(device: &str, role: &str, wanted: &[String]) -> Visitor {
         scopes: wanted.to_vec(),
         silent: true,
         came_with: None,
+        handoff: None,
     }
 }
 
@@ -215,4 +216,33 @@ fn protocol_4_has_a_close_code_of_its_own() {
     assert_eq!(caller.credential_close_code(), 1008);
     caller.protocol = 4;
     assert_eq!(caller.credential_close_code(), 4001);
+}
+
+#[tokio::test]
+async fn a_setup_code_has_an_end_and_there_are_only_so_many() {
+    let rig = Rig::new();
+    let first = rig.devices.make_code(admin()).await.unwrap();
+    let shown = async |token: &str, device: &str, role: &str| {
+        let shown = rig.devices.show_code(token, device, role).await.unwrap();
+        shown.is_some()
+    };
+    assert!(!shown("guess", "d", "node").await);
+    assert!(shown(&format!(" {} ", first.token), "d", "node").await);
+    assert!(!shown(&first.token, "e", "node").await, "it is d's");
+    let pass = rig.devices.show_code(&first.token, "d", "node").await;
+    rig.devices.burn_code(pass.unwrap().unwrap()).await.unwrap();
+    assert!(!shown(&first.token, "d", "node").await);
+    assert!(
+        shown(&first.token, "d", "operator").await,
+        "a phone has two roles"
+    );
+    rig.clock.advance(SETUP_CODE_TTL_MS);
+    assert!(!shown(&first.token, "d", "operator").await);
+    let oldest = rig.devices.make_code(admin()).await.unwrap();
+    rig.clock.advance(1);
+    for _ in 0..SETUP_CODES_MAX {
+        rig.devices.make_code(admin()).await.unwrap();
+    }
+    assert!(!shown(&oldest.token, "d", "node").await);
+    assert_eq!(rig.devices.shared.read().codes.len(), SETUP_CODES_MAX);
 }

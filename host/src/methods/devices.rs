@@ -2,13 +2,17 @@
 
 use gateway_schemas::devices::{
     DevicePairApproved, DevicePairRejected, DevicePairRemoveParams, DevicePairRemoved,
-    DeviceTokenRevokeParams, DeviceTokenRevoked, DeviceTokenRotateParams, DeviceTokenRotated,
-    PairRequestParams,
+    DevicePairSetupCode, DevicePairSetupCodeParams, DeviceTokenRevokeParams, DeviceTokenRevoked,
+    DeviceTokenRotateParams, DeviceTokenRotated, PairRequestParams,
 };
 
-use super::{Call, Outcome, Reply};
+use super::{Call, Outcome, Reply, setup_url};
+use gateway_schemas::frame::quote;
+
+use crate::auth::signature::encode;
 use crate::devices::{DevicesError, Giver};
 use crate::error::GatewayError;
+use crate::presence::lan_address;
 
 impl From<DevicesError> for GatewayError {
     fn from(e: DevicesError) -> Self {
@@ -55,6 +59,30 @@ pub async fn remove(call: Call) -> Outcome {
     let params: DevicePairRemoveParams = call.params()?;
     let device_id = call.parts.devices.remove(&params.device_id).await?;
     Reply::of(&DevicePairRemoved { device_id })
+}
+
+/// `device.pair.setupCode`
+pub async fn setup_code(call: Call) -> Outcome {
+    let params: DevicePairSetupCodeParams = call.params()?;
+    let config = call.parts.config.current();
+    let prefer_remote = params.prefer_remote.unwrap_or(false);
+    let own = lan_address().map(|a| a.to_string());
+    let chosen = setup_url::choose(&config.gateway, params.url, prefer_remote, own);
+    let chosen = chosen.map_err(GatewayError::invalid)?;
+    let code = call.parts.devices.make_code(giver(&call)).await?;
+    // The keys stand in this order in every code that was ever made.
+    let text = format!(
+        r#"{{"url":{},"bootstrapToken":{}}}"#,
+        quote(&chosen.url),
+        quote(&code.token)
+    );
+    Reply::of(&DevicePairSetupCode {
+        setup_code: encode(text.as_bytes()),
+        gateway_url: chosen.url,
+        url_source: chosen.source,
+        auth: chosen.auth.to_owned(),
+        expires_at_ms: code.expires_at_ms,
+    })
 }
 
 /// `device.token.rotate`

@@ -16,6 +16,7 @@ pub mod plugins;
 pub mod presence;
 pub mod send;
 pub mod sessions;
+mod setup_url;
 pub mod system;
 
 use std::collections::HashMap;
@@ -277,6 +278,9 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("device.pair.approve", |c| Box::pin(devices::approve(c))),
     ("device.pair.reject", |c| Box::pin(devices::reject(c))),
     ("device.pair.remove", |c| Box::pin(devices::remove(c))),
+    ("device.pair.setupCode", |c| {
+        Box::pin(devices::setup_code(c))
+    }),
     ("device.token.rotate", |c| Box::pin(devices::rotate(c))),
     ("device.token.revoke", |c| Box::pin(devices::revoke(c))),
 ];

@@ -111,6 +111,22 @@ pub struct PendingRecord {
     pub ts: u64,
 }
 
+/// A setup code, without the code.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SetupCodeRecord {
+    /// Hex SHA-256 of its token.
+    pub hash: String,
+    /// What a device may be handed without an approval, within what its maker had.
+    pub scopes: Vec<String>,
+    /// When it ends, ms.
+    pub expires_at_ms: u64,
+    /// The first device that showed it; nobody else may.
+    pub device_id: Option<String>,
+    /// Roles in which that device was let in by it; each once.
+    pub used: Vec<String>,
+}
+
 /// Changes of one decision, written in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceChanges {
@@ -122,6 +138,10 @@ pub struct DeviceChanges {
     pub put_pending: Vec<PendingRecord>,
     /// Request ids to delete.
     pub drop_pending: Vec<String>,
+    /// Setup codes to write.
+    pub put_codes: Vec<SetupCodeRecord>,
+    /// Hashes of setup codes to delete.
+    pub drop_codes: Vec<String>,
 }
 
 impl DeviceChanges {
@@ -155,24 +175,48 @@ impl DeviceChanges {
         for id in &self.drop_pending {
             delete(txn, tables::PENDING, id)?;
         }
+        for code in &self.put_codes {
+            put_json(txn, tables::SETUP_CODES, &code.hash, code)?;
+        }
+        for hash in &self.drop_codes {
+            delete(txn, tables::SETUP_CODES, hash)?;
+        }
         Ok(())
     }
 }
 
-/// All devices and all pending requests.
+/// All devices, pending requests and setup codes.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The paired devices.
+    pub devices: Vec<DeviceRecord>,
+    /// The requests that wait.
+    pub pending: Vec<PendingRecord>,
+    /// The setup codes.
+    pub codes: Vec<SetupCodeRecord>,
+}
+
+/// Reads everything of this file.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] when one can't be read.
-pub fn load(txn: &ReadTransaction) -> Result<(Vec<DeviceRecord>, Vec<PendingRecord>), StoreError> {
-    let mut devices = Vec::new();
+pub fn load(txn: &ReadTransaction) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::default();
     for entry in txn.open_table(tables::DEVICES)?.iter()? {
         let (key, value) = entry?;
-        devices.push(decode("devices", key.value(), value.value())?);
+        loaded
+            .devices
+            .push(decode("devices", key.value(), value.value())?);
     }
-    let mut pending = Vec::new();
     for entry in txn.open_table(tables::PENDING)?.iter()? {
         let (key, value) = entry?;
-        pending.push(decode("pairing_pending", key.value(), value.value())?);
+        let request = decode("pairing_pending", key.value(), value.value())?;
+        loaded.pending.push(request);
     }
-    Ok((devices, pending))
+    for entry in txn.open_table(tables::SETUP_CODES)?.iter()? {
+        let (key, value) = entry?;
+        let code = decode("setup_codes", key.value(), value.value())?;
+        loaded.codes.push(code);
+    }
+    Ok(loaded)
 }

@@ -11,6 +11,8 @@ pub const META: JsonTable = JsonTable::new("meta");
 pub const DEVICES: JsonTable = JsonTable::new("devices");
 /// Request id → pending pairing request (owner: `devices`).
 pub const PENDING: JsonTable = JsonTable::new("pairing_pending");
+/// Hash → setup code (owner: `devices`). Holds no code.
+pub const SETUP_CODES: JsonTable = JsonTable::new("setup_codes");
 /// Journal id → inbound message that waits for its answer (owner: `channels`, `router`).
 pub const JOURNAL: JsonTable = JsonTable::new("journal");
 /// Channel, account, chat and message id → when it came: a second delivery is dropped (owner:
@@ -37,6 +39,7 @@ pub const ALL: &[JsonTable] = &[
     META,
     DEVICES,
     PENDING,
+    SETUP_CODES,
     JOURNAL,
     SEEN,
     OUTBOX,

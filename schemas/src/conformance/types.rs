@@ -59,14 +59,14 @@ pub(super) const TYPES: &[Kind] = kinds! {
     connect::{
         Challenge, ConnectParams, ConnectClient, ConnectDevice, ConnectAuth, HelloOk, HelloKind,
         ServerInfo, Features, Snapshot, SnapshotHealth, SessionDefaults, AuthMode,
-        UpdateAvailable, AuthInfo, Policy, ProtocolMismatch,
+        UpdateAvailable, AuthInfo, HandedToken, Policy, ProtocolMismatch,
     }
     presence::{PresenceEntry, PresenceEvent}
     devices::{
         PairingRequest, PairedDevice, DeviceTokenInfo, DevicePairList, PairRequestParams,
         DevicePairApproved, DevicePairRejected, DevicePairRemoveParams, DevicePairRemoved,
         DeviceTokenRotateParams, DeviceTokenRotated, DeviceTokenRevokeParams, DeviceTokenRevoked,
-        PairDecision, DevicePairResolved,
+        PairDecision, DevicePairResolved, DevicePairSetupCodeParams, DevicePairSetupCode,
     }
     channels::{
         ChannelsStatusParams, ChannelsStatus, ChannelMeta, ChannelSummary, ChannelProbe,

@@ -27,6 +27,9 @@ pub enum DevicesCommand {
     /// Make a device's token for a role invalid
     #[command(after_help = "Example: openclaw devices revoke --device DEVICE_ID --role node")]
     Revoke(RevokeArgs),
+    /// Forget all devices; each must be paired again
+    #[command(after_help = "Example: openclaw devices clear --yes --pending")]
+    Clear(ClearArgs),
 }
 
 /// A command that shows a table.
@@ -88,6 +91,19 @@ pub struct RevokeArgs {
     pub token: TokenArgs,
 }
 
+/// `devices clear`
+#[derive(Debug, Args)]
+pub struct ClearArgs {
+    /// Really do it
+    #[arg(long)]
+    pub yes: bool,
+    /// Reject the requests that wait, too
+    #[arg(long)]
+    pub pending: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
 /// A token of a device.
 #[derive(Debug, Args)]
 pub struct TokenArgs {
@@ -111,6 +127,7 @@ impl DevicesCommand {
             DevicesCommand::Remove(a) => (&a.reach, false),
             DevicesCommand::Rotate(a) => (&a.token.reach, false),
             DevicesCommand::Revoke(a) => (&a.token.reach, false),
+            DevicesCommand::Clear(a) => (&a.reach, false),
         }
     }
 }

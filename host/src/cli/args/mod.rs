@@ -7,17 +7,19 @@ mod gateway;
 mod messages;
 mod operator;
 mod plugins;
+mod qr;
 mod time;
 
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use devices::{ApproveArgs, DevicesCommand, RotateArgs, TokenArgs};
+pub use devices::{ApproveArgs, ClearArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{FingerprintArgs, GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
 pub use operator::*;
 pub use plugins::*;
+pub use qr::QrArgs;
 use time::milliseconds;
 
 use super::client::{Access, Flags};
@@ -81,6 +83,9 @@ pub enum Command {
     /// Paired devices and pairing requests
     #[command(subcommand, after_help = "Example: openclaw devices list")]
     Devices(DevicesCommand),
+    /// A pairing code for a phone, as a QR code
+    #[command(after_help = "Example: openclaw qr --public-url wss://gateway.example")]
+    Qr(QrArgs),
     /// Installed plugins
     #[command(subcommand, after_help = "Example: openclaw plugins list")]
     Plugins(PluginsCommand),
@@ -207,6 +212,7 @@ impl Command {
             Command::Call(a) => (a.reach.connection.json, false),
             Command::Send(a) => (a.connection.json, false),
             Command::Agent(a) => (a.connection.json, false),
+            Command::Qr(a) => (a.json, false),
             Command::Plugins(command) => command.wishes(),
             Command::Devices(command) => {
                 let (reach, wide) = command.reach();
@@ -244,6 +250,8 @@ mod tests {
             "openclaw plugins restart echo/work --timeout 2m",
             "openclaw plugins logs echo -f --lines 5",
             "openclaw devices approve --latest",
+            "openclaw devices clear --yes --pending",
+            "openclaw qr --url wss://h --setup-code-only",
             "openclaw agent -m hi --deliver --channel telegram --to 1",
         ] {
             assert!(parse(right).is_ok(), "{right}");
@@ -257,6 +265,7 @@ mod tests {
             "openclaw gateway --token t --password p",
             "openclaw health --frobnicate",
             "openclaw devices approve",
+            "openclaw qr --remote --public-url wss://h",
             "openclaw agent -m hi --to 1",
             "openclaw send --to 1",
             "openclaw gateway --port 0",
