@@ -137,11 +137,9 @@ async fn a_second_gateway_on_the_same_state_folder() {
 
 #[tokio::test]
 async fn a_state_file_that_cannot_be_read() {
-    let setup = Setup::new();
-    let state = setup.state_dir();
-    std::fs::create_dir_all(&state).unwrap();
-    std::fs::write(state.join("gateway.redb"), b"not a database at all").unwrap();
-    let mut gateway = setup.spawn();
+    let mut gateway = Setup::new()
+        .state_file("gateway.redb", "not a database at all")
+        .spawn();
     assert_eq!(
         gateway.exit().await.code(),
         Some(1),
@@ -149,7 +147,7 @@ async fn a_state_file_that_cannot_be_read() {
         gateway.log().text()
     );
     said(&gateway, &["gateway.redb"]).await;
-    let kept = std::fs::read(state.join("gateway.redb")).unwrap();
+    let kept = std::fs::read(gateway.state_dir().join("gateway.redb")).unwrap();
     assert_eq!(
         kept, b"not a database at all",
         "what cannot be read is not overwritten"

@@ -5,14 +5,13 @@ use support::llm::{Llm, Reply};
 use support::{Gateway, Setup};
 
 async fn house(llm: &Llm, list: &str) -> Gateway {
-    let setup = Setup::new()
+    Setup::new()
         .config("/models/providers/fake", llm.provider("m1"))
         .config("/agents/defaults/model", json!("fake/m1"))
-        .config("/agents/defaults/heartbeat", json!({ "every": "1s" }));
-    let workspace = setup.state_dir().join("workspace");
-    std::fs::create_dir_all(&workspace).unwrap();
-    std::fs::write(workspace.join("HEARTBEAT.md"), list).unwrap();
-    setup.start().await
+        .config("/agents/defaults/heartbeat", json!({ "every": "1s" }))
+        .state_file("workspace/HEARTBEAT.md", list)
+        .start()
+        .await
 }
 
 /// On a slow machine the first look-around is over before a client watches.

@@ -23,6 +23,7 @@ mod plugin_authors;
 mod plugin_operators;
 mod plugins;
 mod requests;
+mod rights;
 mod send;
 mod sessions;
 mod setup_codes;

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, http};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::canary;
 use crate::login::Login;
 use crate::wait::within;
 
@@ -36,6 +37,7 @@ impl Close {
 
 /// One open connection.
 pub struct Client {
+    port: u16,
     socket: WebSocketStream<TcpStream>,
     waiting: VecDeque<Value>,
     closed: Option<Close>,
@@ -61,6 +63,7 @@ impl Client {
             .await
             .expect("the gateway upgrades");
         let mut client = Self {
+            port,
             socket,
             waiting: VecDeque::new(),
             closed: None,
@@ -89,6 +92,7 @@ impl Client {
         let answer = self.try_log_in(login).await;
         assert_eq!(answer["ok"], true, "connect was refused: {answer}");
         self.hello = answer["payload"].clone();
+        canary::watch(self.port, &self.hello);
     }
 
     /// Sends `connect` and returns the response frame, whatever it says.

@@ -2,6 +2,7 @@
 //! and started again on the same state.
 
 use std::net::TcpListener;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::log::Log;
 use crate::login::Login;
 use crate::wait::until;
-use crate::{Client, binaries, http};
+use crate::{Client, binaries, canary, http};
 
 /// The shared secret of every test gateway: the one the recordings were made with.
 pub const TOKEN: &str = "throwaway-token";
@@ -136,6 +137,23 @@ impl Setup {
         self.home.path().join(".openclaw")
     }
 
+    /// Writes a file into the state folder, for its owner alone.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn state_file(self, name: &str, text: &str) -> Self {
+        let path = self.state_dir().join(name);
+        let folder = path.parent().expect("a state file lies in a folder");
+        let mut folders = std::fs::DirBuilder::new();
+        folders.recursive(true).mode(0o700);
+        folders.create(folder).expect("a folder for a state file");
+        std::fs::write(&path, text).expect("a state file");
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, private).expect("the mode of a state file");
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Gateway {
         let mut gateway = self.spawn();
@@ -175,7 +193,8 @@ impl Default for Setup {
     }
 }
 
-/// A running gateway. Dropping it kills the process and, in a failing test, prints its log.
+/// A running gateway. Dropping it kills the process; in a failing test its log is printed, in any
+/// other it is searched for secrets ([`canary`]).
 pub struct Gateway {
     setup: Setup,
     child: Child,
@@ -329,6 +348,21 @@ impl Gateway {
         self.ready().await;
     }
 
+    /// What must not be found in its log or its files.
+    fn secrets(&self) -> Vec<String> {
+        let configured = canary::configured(&self.setup.config);
+        let environment = self.setup.environment.iter();
+        let variables = environment
+            .filter(|(name, _)| canary::is_secret(name))
+            .map(|(_, value)| value.clone());
+        let given = canary::given(self.port());
+        configured
+            .into_iter()
+            .chain(variables)
+            .chain(given)
+            .collect()
+    }
+
     /// Starts it again and does not wait. The old process must have ended.
     pub fn launch(&mut self) {
         self.child = launch(&self.setup, &self.log);
@@ -347,7 +381,10 @@ impl Drop for Gateway {
                 self.port(),
                 self.log.text()
             );
+            return;
         }
+        let leaks = canary::leaks(&self.secrets(), &self.log.text(), &self.state_dir());
+        assert!(leaks.is_empty(), "{}", leaks.join("\n"));
     }
 }
 

@@ -14,6 +14,7 @@ pub mod bot_api_html;
 pub mod bot_api_line;
 pub mod bot_api_methods;
 pub mod bot_api_state;
+pub mod canary;
 pub mod cli;
 pub mod client;
 pub mod device;
