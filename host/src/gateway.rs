@@ -17,7 +17,8 @@ use crate::agent::Agent;
 use crate::channels::{self, Channels};
 use crate::clock::Clock;
 use crate::config::{
-    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, load, save_generated_token,
+    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, check_startable, load,
+    save_generated_token,
 };
 use crate::dedupe::Dedupe;
 use crate::devices::Devices;
@@ -46,6 +47,8 @@ pub struct GatewayOptions {
     pub port: Option<u16>,
     /// Bind mode.
     pub bind: Option<String>,
+    /// Auth mode.
+    pub auth: Option<String>,
     /// Shared token.
     pub token: Option<String>,
     /// Shared password.
@@ -104,11 +107,12 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         plugins: options.plugins.clone(),
         port: options.port,
         bind: options.bind.clone(),
+        auth: options.auth.clone(),
         token: options.token.clone(),
         password: options.password.clone(),
     })
     .map_err(config_error)?;
-    check_startable(&loaded.config)?;
+    check_startable(&loaded.config).map_err(config_error)?;
     let state_dir = loaded.config.paths.state_dir.clone();
     let unusable = |e: std::io::Error| {
         failure(format!(
@@ -137,28 +141,6 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
     drop(log);
     drop(lock);
     outcome
-}
-
-/// What this gateway can't be started with.
-fn check_startable(config: &Config) -> Result<(), StartError> {
-    let file = config.paths.config_file.display();
-    if config.gateway.mode.as_deref() == Some("remote") {
-        return Err(config_error(format!(
-            "{file}: gateway.mode is remote: this host uses a gateway elsewhere; set it to local \
-             to run one here"
-        )));
-    }
-    let auth = &config.gateway.auth;
-    match auth.mode {
-        Some(AuthMode::TrustedProxy) => Err(config_error(format!(
-            "{file}: gateway.auth.mode trusted-proxy is not supported yet: use token or password"
-        ))),
-        Some(AuthMode::Password) if auth.password.is_none() => Err(config_error(format!(
-            "{file}: gateway.auth.mode is password but no password is configured: set \
-             gateway.auth.password or OPENCLAW_GATEWAY_PASSWORD"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn start_log(config: &Config, verbose: bool) -> Result<LogGuard, StartError> {

@@ -82,6 +82,8 @@ pub const DEVICES_MAX: usize = 4_096;
 pub const SYSTEM_EVENTS_MAX: usize = 20;
 /// Addresses whose failed authentication is remembered.
 pub const RATE_LIMIT_ADDRESSES_MAX: usize = 10_000;
+/// Failures in one window that may be allowed: the time of each is kept, 8 bytes.
+pub const RATE_LIMIT_ATTEMPTS_MAX: u32 = 1_000;
 /// Longest text of one system event, characters.
 pub const SYSTEM_EVENT_TEXT_CHARS_MAX: usize = 4_096;
 

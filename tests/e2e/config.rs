@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::{Gateway, Login, Setup, binaries};
 
 /// Starts it and expects it to end with this code, saying all of this.
-async fn ends(setup: Setup, code: i32, words: &[&str]) {
+pub(crate) async fn ends(setup: Setup, code: i32, words: &[&str]) {
     let mut gateway = setup.spawn();
     let status = gateway.exit().await;
     said(&gateway, words).await;
@@ -74,6 +74,32 @@ async fn two_secrets_without_a_mode() {
         Setup::new().config("/gateway/auth", auth),
         78,
         &["gateway.auth.mode"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn half_an_authentication() {
+    let mode = |mode: &str| Setup::new().config("/gateway/auth", json!({ "mode": mode }));
+    ends(mode("password"), 78, &["OPENCLAW_GATEWAY_PASSWORD"]).await;
+    let funnel = Setup::new().config("/gateway/tailscale/mode", json!("funnel"));
+    ends(funnel, 78, &["funnel", "gateway.auth.mode to password"]).await;
+    let serve = Setup::new()
+        .config("/gateway/tailscale/mode", json!("serve"))
+        .config("/gateway/bind", json!("lan"));
+    ends(serve, 78, &["gateway.bind to loopback"]).await;
+}
+
+/// A flag wins over the mode of the file.
+#[tokio::test]
+async fn the_mode_from_the_command_line() {
+    let gateway = Setup::new().arguments(&["--auth", "none"]).start().await;
+    let client = gateway.operator().await;
+    assert_eq!(client.hello["snapshot"]["authMode"], "none");
+    ends(
+        Setup::new().arguments(&["--auth", "password"]),
+        78,
+        &["gateway.auth.password"],
     )
     .await;
 }

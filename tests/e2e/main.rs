@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agent;
+mod attempts;
 mod channels;
 mod chat;
 mod cli;
@@ -22,6 +23,7 @@ mod pairing_walk;
 mod plugin_authors;
 mod plugin_operators;
 mod plugins;
+mod proxies;
 mod requests;
 mod rights;
 mod send;

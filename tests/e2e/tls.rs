@@ -172,8 +172,7 @@ async fn what_speaks_no_tls_is_told_or_cut_off() {
 #[tokio::test]
 async fn without_a_good_certificate_it_does_not_start() {
     let setup = Setup::new();
-    let path = setup.state_dir().join("bad.pem");
-    std::fs::create_dir_all(setup.state_dir()).unwrap();
+    let path = setup.state_dir().with_file_name("bad.pem");
     std::fs::write(&path, "nothing").unwrap();
     let bad = json!({ "enabled": true, "certPath": path, "keyPath": path });
     let half = json!({ "enabled": true, "certPath": path });

@@ -1,6 +1,8 @@
 //! Where a connection comes from: the client's address, and whether it is this host itself.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::http::HeaderName;
 
 use crate::config::parse_network;
 
@@ -19,6 +21,8 @@ pub struct Origin {
     pub forwarded_host: bool,
     /// `Origin` header, as sent.
     pub origin: Option<String>,
+    /// Other headers that the configuration asks for.
+    pub asked: Vec<(HeaderName, String)>,
 }
 
 /// The proxies whose headers are believed.
@@ -41,6 +45,11 @@ impl TrustedProxies {
         }
     }
 
+    /// Whether nobody is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
     fn contains(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
@@ -51,6 +60,15 @@ impl TrustedProxies {
 /// Folds an IPv4 address that came as IPv6 back to IPv4.
 pub fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
+}
+
+/// An address as proxies write it: bare, in brackets, or with a port.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse::<IpAddr>();
+    let address = address.or_else(|_| text.parse::<SocketAddr>().map(|a| a.ip()));
+    address.ok().map(canonical)
 }
 
 fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
@@ -77,14 +95,12 @@ impl Origin {
             return Some(peer);
         }
         if let Some(forwarded) = &self.forwarded_for {
-            let hops = forwarded
-                .rsplit(',')
-                .map(|hop| hop.trim().parse::<IpAddr>().map(canonical));
-            for hop in hops {
-                match hop {
-                    Ok(address) if proxies.contains(address) => {}
-                    Ok(address) => return Some(address),
-                    Err(_) => return None,
+            for hop in forwarded.rsplit(',') {
+                // What a proxy can't name is nobody we know, and left of it anybody may have
+                // written.
+                let address = parse_address(hop)?;
+                if !proxies.contains(address) {
+                    return Some(address);
                 }
             }
         }
@@ -92,14 +108,29 @@ impl Origin {
             .real_ip
             .as_deref()
             .filter(|_| proxies.real_ip_fallback)?;
-        real.trim().parse().ok().map(canonical)
+        parse_address(real)
+    }
+
+    /// Whether the peer is a trusted proxy.
+    pub fn comes_from(&self, proxies: &TrustedProxies) -> bool {
+        self.peer.is_some_and(|p| proxies.contains(canonical(p)))
+    }
+
+    /// The value of a header that the configuration asks for.
+    pub fn asked(&self, name: &str) -> Option<&str> {
+        let name = name.trim();
+        let found = self
+            .asked
+            .iter()
+            .find(|(n, _)| n.as_str().eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
     }
 
     /// Whether forwarding headers came from somebody who isn't trusted with them.
     pub fn has_untrusted_headers(&self, proxies: &TrustedProxies) -> bool {
         let forwarded =
             self.forwarded_for.is_some() || self.real_ip.is_some() || self.forwarded_host;
-        forwarded && !self.peer.is_some_and(|p| proxies.contains(canonical(p)))
+        forwarded && !self.comes_from(proxies)
     }
 
     /// Whether the client runs on this host and talks to it directly.
@@ -110,27 +141,34 @@ impl Origin {
             && !self.has_untrusted_headers(proxies)
     }
 
-    /// The name part of the Host header, lower case, without port and brackets.
+    /// The name part of the Host header, lower case, without port and brackets; `None` for what
+    /// is no host.
     pub fn host_name(&self) -> Option<String> {
         let host = self.host.as_deref()?.trim().to_ascii_lowercase();
-        if let Some(rest) = host.strip_prefix('[') {
-            return rest.split(']').next().map(str::to_owned);
-        }
-        // A bare IPv6 address has several colons and no port.
-        if host.matches(':').count() > 1 {
+        if host.parse::<Ipv6Addr>().is_ok() {
             return Some(host);
         }
-        host.split(':').next().map(str::to_owned)
+        let (name, port) = match host.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?,
+            None => host.split_at(host.find(':').unwrap_or(host.len())),
+        };
+        let digits = |port: &str| port.parse::<u16>().is_ok();
+        let sound = port.is_empty() || port.strip_prefix(':').is_some_and(digits);
+        sound.then(|| name.to_owned())
     }
 }
 
 /// `localhost`, a loopback address, or a tailnet name that its own proxy serves.
 fn is_local_host(name: &str) -> bool {
     name == "localhost"
-        || name.ends_with(".ts.net")
+        || (name.ends_with(".ts.net") && name.bytes().all(is_of_a_name))
         || name
             .parse::<IpAddr>()
             .is_ok_and(|a| canonical(a).is_loopback())
+}
+
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
 }
 
 #[cfg(test)]
@@ -167,7 +205,19 @@ mod tests {
         ] {
             check(&origin(host), &[], true);
         }
-        check(&origin("gw.example"), &[], false);
+        for host in [
+            "gw.example",
+            "localhost.example",
+            "localhost:x",
+            "localhost, gw.example",
+            "[::1]x",
+            "[::1",
+            "a@x.ts.net",
+            "ts.net",
+            "",
+        ] {
+            check(&origin(host), &[], false);
+        }
         check(
             &Origin {
                 forwarded_for: Some("127.0.0.1".into()),
@@ -230,6 +280,21 @@ mod tests {
             Some("5.5.5.5")
         );
         assert_eq!(address(behind(None, None)), None);
+        for (hop, expected) in [
+            ("[2001:db8::7]", Some("2001:db8::7")),
+            ("[2001:db8::7]:443", Some("2001:db8::7")),
+            ("9.9.9.9:1234", Some("9.9.9.9")),
+            ("::ffff:9.9.9.9", Some("9.9.9.9")),
+            ("9.9.9.9, unknown", None),
+            ("9.9.9.9,", None),
+            ("10.0.0.1", None),
+        ] {
+            assert_eq!(
+                address(behind(Some(hop), None)).as_deref(),
+                expected,
+                "{hop}"
+            );
+        }
         assert!(!behind(Some("1.2.3.4"), None).has_untrusted_headers(&proxies));
     }
 
@@ -243,5 +308,12 @@ mod tests {
         assert!(contains("::/0", "fe80::1"));
         assert!(!contains("10.0.0.0/8", "11.0.0.1"));
         assert!(contains("fd00::/8", "fd12::1"));
+        // IPv4 in IPv6's clothes is IPv4, and no width of such a network reaches beyond it.
+        assert!(contains("::ffff:10.0.0.0/104", "10.9.9.9"));
+        assert!(contains("10.0.0.0/8", "::ffff:10.9.9.9"));
+        assert!(!contains("::ffff:10.0.0.0/104", "11.0.0.1"));
+        assert!(!contains("::ffff:10.0.0.0/8", "10.0.0.0"));
+        assert!(!contains("::/0", "10.0.0.0"));
+        assert!(!contains("10.0.0.0/33", "10.0.0.0"));
     }
 }

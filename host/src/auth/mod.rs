@@ -4,6 +4,7 @@
 
 pub mod local;
 pub mod origin;
+pub mod proxy;
 pub mod rate;
 pub mod scopes;
 pub mod secret;

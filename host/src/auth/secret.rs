@@ -31,9 +31,9 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Whether something wrong was sent, as opposed to nothing.
-    pub fn is_mismatch(self) -> bool {
-        matches!(self, Self::TokenMismatch | Self::PasswordMismatch)
+    /// Whether the gateway has nothing to compare with.
+    pub fn is_not_configured(self) -> bool {
+        matches!(self, Self::TokenNotConfigured | Self::PasswordNotConfigured)
     }
 
     /// The wire's name of the reason.
@@ -67,8 +67,9 @@ pub fn check(config: &AuthConfig, sent: Credentials<'_>) -> Result<(), Refused> 
                 }
             }),
         },
-        // Trusted-proxy is refused at start; should it get here, nobody is let in by it.
-        AuthMode::Token | AuthMode::TrustedProxy => match &config.token {
+        // Behind a trusted proxy no secret counts.
+        AuthMode::TrustedProxy => Err(Refused::TokenNotConfigured),
+        AuthMode::Token => match &config.token {
             None => Err(Refused::TokenNotConfigured),
             Some(secret) => compare(secret, sent.token, sent.password).map_err(|wrong| {
                 if wrong {

@@ -16,6 +16,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     run_gateway(GatewayOptions {
         port: args.port,
         bind: args.bind.clone(),
+        auth: args.auth.clone(),
         token: args.token.clone(),
         password: args.password.clone(),
         config: args.config.clone(),

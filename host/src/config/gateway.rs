@@ -29,6 +29,8 @@ pub struct GatewayConfig {
     pub trusted_proxies: Vec<String>,
     /// Believe `X-Real-IP` of a trusted proxy that sends no `X-Forwarded-For`.
     pub allow_real_ip_fallback: bool,
+    /// Tailscale in front of this gateway.
+    pub tailscale: TailscaleConfig,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -90,9 +92,52 @@ pub struct AuthConfig {
     pub password: Option<Secret>,
     /// Lock out programs that fail too often; absent: only web pages are.
     pub rate_limit: Option<RateLimitConfig>,
+    /// How a proxy names the user, in mode trusted-proxy.
+    pub trusted_proxy: Option<TrustedProxyConfig>,
+    /// Believe Tailscale Serve's word on who comes; absent: only where it is set up by us.
+    pub allow_tailscale: Option<bool>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// `gateway.auth.trustedProxy`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TrustedProxyConfig {
+    /// The header that holds the user's name.
+    pub user_header: String,
+    /// Headers that must be there and not blank.
+    pub required_headers: Vec<String>,
+    /// Who may come; empty: every user the proxy names.
+    pub allow_users: Vec<String>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `gateway.tailscale`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TailscaleConfig {
+    /// What stands in front of the gateway.
+    pub mode: TailscaleMode,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `gateway.tailscale.mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TailscaleMode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The tailnet's own members.
+    Serve,
+    /// The whole internet.
+    Funnel,
 }
 
 /// `gateway.auth.rateLimit`.
@@ -130,7 +175,7 @@ pub enum AuthMode {
     Token,
     /// One password for everybody.
     Password,
-    /// A proxy names the user (not built yet: refused at start).
+    /// A proxy in front names the user; no secret is tried.
     TrustedProxy,
 }
 
@@ -175,6 +220,28 @@ impl Default for TlsConfig {
     }
 }
 
+impl std::str::FromStr for AuthMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::None, Self::Token, Self::Password, Self::TrustedProxy];
+        let found = all.into_iter().find(|mode| mode.as_str() == text);
+        found.ok_or_else(|| {
+            format!("unknown auth mode {text}: use none, token, password or trusted-proxy")
+        })
+    }
+}
+
+impl AuthConfig {
+    /// Whether Tailscale's word counts: as configured, else where Serve stands in front of a
+    /// gateway with a token.
+    pub fn allows_tailscale(&self, tailscale: &TailscaleConfig) -> bool {
+        let by_itself =
+            tailscale.mode == TailscaleMode::Serve && self.mode == Some(AuthMode::Token);
+        self.allow_tailscale.unwrap_or(by_itself)
+    }
+}
+
 /// `gateway.controlUi`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -192,15 +259,19 @@ pub struct ControlUiConfig {
     pub other: Map<String, Value>,
 }
 
-/// Parses an address or CIDR network of `gateway.trustedProxies`.
+/// Parses an address or CIDR network of `gateway.trustedProxies`. IPv4 that is written as IPv6
+/// becomes IPv4; a network that holds more than such addresses is none.
 pub fn parse_network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address.parse::<IpAddr>().ok()?, bits.parse().ok()?),
-        None => {
-            let address = text.parse::<IpAddr>().ok()?;
-            (address, if address.is_ipv4() { 32 } else { 128 })
-        }
+        Some((address, bits)) => (address.parse::<IpAddr>().ok()?, Some(bits.parse().ok()?)),
+        None => (text.parse::<IpAddr>().ok()?, None),
     };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    (bits <= most).then_some((address, bits))
+    let folded = address.to_canonical();
+    let most: u8 = if folded.is_ipv4() { 32 } else { 128 };
+    let bits: u8 = match bits {
+        None => most,
+        Some(bits) if address == folded => bits,
+        Some(bits) => u8::checked_sub(bits, 96)?,
+    };
+    (bits <= most).then_some((folded, bits))
 }

@@ -60,6 +60,8 @@ pub struct LoadOptions {
     pub port: Option<u16>,
     /// Bind mode.
     pub bind: Option<String>,
+    /// Auth mode.
+    pub auth: Option<String>,
     /// Shared token; implies mode token.
     pub token: Option<String>,
     /// Shared password; implies mode password.
@@ -206,7 +208,7 @@ fn sections(
 fn collect_unused(config: &Config, unused: &mut Vec<String>) {
     let mut add = |prefix: &str, other: &Map<String, Value>| {
         // `gateway.remote`, `.reload` are read by clients on purpose.
-        let known = |k: &str| prefix == "gateway" && matches!(k, "remote" | "tailscale");
+        let known = |k: &str| prefix == "gateway" && k == "remote";
         unused.extend(
             other
                 .keys()
@@ -217,6 +219,10 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
     add("gateway", &config.gateway.other);
     add("gateway.auth", &config.gateway.auth.other);
     add("gateway.tls", &config.gateway.tls.other);
+    add("gateway.tailscale", &config.gateway.tailscale.other);
+    if let Some(proxy) = &config.gateway.auth.trusted_proxy {
+        add("gateway.auth.trustedProxy", &proxy.other);
+    }
     add("gateway.controlUi", &config.gateway.control_ui.other);
     add("session", &config.session.other);
     add("agents", &config.agents.other);
@@ -405,38 +411,32 @@ fn resolve_auth(
     let blank_is_absent = |s: Option<Secret>| s.filter(|s| !s.expose().trim().is_empty());
     auth.token = blank_is_absent(auth.token.take());
     auth.password = blank_is_absent(auth.password.take());
-    match (&options.token, &options.password) {
-        (Some(_), Some(_)) => {
-            let fix = "name one of --token and --password, not both";
-            return Err(invalid(Path::new("command line"), "--token", fix));
-        }
-        (Some(token), None) => {
-            auth.token = Some(Secret::new(token.as_str()));
-            auth.mode = Some(AuthMode::Token);
-        }
-        (None, Some(password)) => {
-            auth.password = Some(Secret::new(password.as_str()));
-            auth.mode = Some(AuthMode::Password);
-        }
-        (None, None) => {}
+    if options.token.is_some() && options.password.is_some() {
+        let fix = "name one of --token and --password, not both";
+        return Err(invalid(Path::new("command line"), "--token", fix));
+    }
+    if let Some(text) = &options.auth {
+        let mode = text.parse();
+        auth.mode = Some(mode.map_err(|e| invalid(Path::new("command line"), "--auth", e))?);
+    } else if options.token.is_some() {
+        auth.mode = Some(AuthMode::Token);
+    } else if options.password.is_some() {
+        auth.mode = Some(AuthMode::Password);
     }
     if auth.mode.is_none() && auth.token.is_some() && auth.password.is_some() {
         let fix =
             "both a token and a password are configured: choose one with \"token\" or \"password\"";
         return Err(invalid(file, "gateway.auth.mode", fix));
     }
-    auth.token = auth
-        .token
-        .take()
-        .or_else(|| env::var(env::TOKEN).map(Secret::new));
-    auth.password = auth
-        .password
-        .take()
-        .or_else(|| env::var(env::PASSWORD).map(Secret::new));
-    let by_presence = if auth.password.is_some() && auth.token.is_none() {
-        AuthMode::Password
-    } else {
-        AuthMode::Token
+    let chosen = |flag: &Option<String>, own: Option<Secret>, variable: &str| {
+        let flag = flag.as_deref().map(Secret::new);
+        flag.or(own).or_else(|| env::var(variable).map(Secret::new))
+    };
+    auth.token = chosen(&options.token, auth.token.take(), env::TOKEN);
+    auth.password = chosen(&options.password, auth.password.take(), env::PASSWORD);
+    let by_presence = match auth.password {
+        Some(_) => AuthMode::Password,
+        None => AuthMode::Token,
     };
     auth.mode = Some(auth.mode.unwrap_or(by_presence));
     Ok(())

@@ -150,3 +150,37 @@ fn a_generated_token_is_saved_and_found_again() {
         }
     }
 }
+
+#[test]
+fn a_flag_then_the_key_then_a_password_then_a_token_decide_the_mode() {
+    let mode = |text: &str, options: LoadOptions| {
+        let mut auth: AuthConfig = json5::from_str(text).unwrap();
+        resolve_auth(&mut auth, &options, Path::new("openclaw.json")).map(|()| auth.mode.unwrap())
+    };
+    let by = |text: &str| mode(text, LoadOptions::default()).unwrap();
+    assert_eq!(by("{}"), AuthMode::Token);
+    assert_eq!(by("{ token: 't' }"), AuthMode::Token);
+    assert_eq!(by("{ password: 'p', token: ' ' }"), AuthMode::Password);
+    assert_eq!(by("{ mode: 'token', password: 'p' }"), AuthMode::Token);
+    assert_eq!(
+        by("{ mode: 'none', password: 'p', token: 't' }"),
+        AuthMode::None
+    );
+    let flag = |auth: &str| LoadOptions {
+        auth: Some(auth.into()),
+        token: Some("t".into()),
+        ..LoadOptions::default()
+    };
+    let both = "{ mode: 'password', password: 'p' }";
+    assert_eq!(mode(both, flag("none")).unwrap(), AuthMode::None);
+    assert_eq!(
+        mode(both, flag("trusted-proxy")).unwrap(),
+        AuthMode::TrustedProxy
+    );
+    assert!(
+        mode(both, flag("maybe"))
+            .unwrap_err()
+            .to_string()
+            .contains("--auth")
+    );
+}

@@ -11,19 +11,21 @@ pub mod env;
 mod load;
 mod paths;
 mod secret;
+mod startable;
 mod types;
 
 use std::sync::Arc;
 
 pub use gateway::{
-    AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, TlsConfig,
-    parse_network,
+    AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, TailscaleConfig,
+    TailscaleMode, TlsConfig, TrustedProxyConfig, parse_network,
 };
 pub use load::{
     ConfigError, LoadOptions, Loaded, load, load_gateway, load_log_file, save_generated_token,
 };
 pub use paths::Paths;
 pub use secret::Secret;
+pub use startable::check_startable;
 pub use types::*;
 
 /// Access to the configuration in force. Cheap to clone.

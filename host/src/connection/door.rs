@@ -8,33 +8,16 @@ use gateway_schemas::catalogue::Role;
 use gateway_schemas::connect::{ConnectDevice, ConnectParams};
 
 use super::Arrival;
+use super::credential::{Proof, Shut};
 use super::refusal::{Refusal, Refusals, SentAuth};
-use crate::auth::rate::{Bucket, Limiter};
-use crate::auth::secret::{self, Credentials};
+use crate::auth::rate::{Bucket, Limiter, Try};
+use crate::auth::secret::Credentials;
 use crate::auth::{local, origin};
-use crate::config::{AuthMode, Config};
+use crate::config::Config;
 use crate::devices::{CodePass, DevicesError, Visitor};
 use crate::hub::{Caller, ClientInfo};
 use crate::methods::Parts;
 use crate::store::devices::About;
-
-/// Why the shared secret didn't open the door.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Shut {
-    /// Too many failures from this address.
-    Locked,
-    /// Missing or wrong.
-    Refused(secret::Refused),
-}
-
-impl Shut {
-    fn refusal(self, refusals: &Refusals<'_>, sent: SentAuth) -> Refusal {
-        match self {
-            Shut::Locked => refusals.rate_limited(),
-            Shut::Refused(refused) => refusals.secret(refused, sent),
-        }
-    }
-}
 
 /// The devices task lets nobody in.
 pub(super) fn no_admission(refusals: &Refusals<'_>, error: &DevicesError) -> Refusal {
@@ -51,12 +34,12 @@ pub(super) fn no_admission(refusals: &Refusals<'_>, error: &DevicesError) -> Ref
 
 /// A visitor while the checks go on.
 pub(super) struct Door<'a> {
-    params: &'a ConnectParams,
+    pub(super) params: &'a ConnectParams,
     role: Role,
     scopes: Vec<String>,
-    arrival: &'a Arrival,
-    config: &'a Config,
-    is_local: bool,
+    pub(super) arrival: &'a Arrival,
+    pub(super) config: &'a Config,
+    pub(super) is_local: bool,
     has_origin: bool,
     /// What both sides speak.
     pub(super) protocol: u32,
@@ -64,6 +47,8 @@ pub(super) struct Door<'a> {
     token_generation: Option<u64>,
     /// The setup code that let it in, if one did; burnt at hello-ok.
     pub(super) code: Option<CodePass>,
+    /// A secret that was wrong, unless it turns out to be the device's own token.
+    pub(super) tried: Option<Try<'a>>,
     /// As approved once the device is known, as claimed before.
     pub(super) platform: Option<String>,
     /// The same for the kind of device.
@@ -92,6 +77,7 @@ impl<'a> Door<'a> {
             code: None,
             platform: Some(params.client.platform.clone()),
             device_family: params.client.device_family.clone(),
+            tried: None,
             arrival,
             config,
         }
@@ -105,7 +91,7 @@ impl<'a> Door<'a> {
         self.params.client.mode == "webchat" || self.params.client.id == "webchat-ui"
     }
 
-    fn credentials(&self) -> Credentials<'a> {
+    pub(super) fn credentials(&self) -> Credentials<'a> {
         let auth = self.params.auth.as_ref();
         Credentials {
             token: auth.and_then(|a| a.token.as_deref()),
@@ -113,7 +99,7 @@ impl<'a> Door<'a> {
         }
     }
 
-    fn limiter(&self) -> Option<&Limiter> {
+    pub(super) fn limiter(&self) -> Option<&'a Limiter> {
         let limiters = &self.arrival.limiters;
         if self.has_origin {
             Some(&limiters.pages)
@@ -122,30 +108,8 @@ impl<'a> Door<'a> {
         }
     }
 
-    fn address(&self) -> Option<IpAddr> {
+    pub(super) fn address(&self) -> Option<IpAddr> {
         self.arrival.origin.client_address(&self.arrival.proxies)
-    }
-
-    /// The shared secret, as far as the address may still try. A wrong one isn't counted while it
-    /// may be the device's own token.
-    pub(super) fn check_secret(&self, now_ms: u64) -> Result<(), Shut> {
-        let auth = &self.config.gateway.auth;
-        let limiter = self.limiter().filter(|_| auth.mode != Some(AuthMode::None));
-        if limiter.is_some_and(|l| l.is_locked(Bucket::SharedSecret, self.address(), now_ms)) {
-            return Err(Shut::Locked);
-        }
-        let checked = secret::check(auth, self.credentials());
-        let Some(limiter) = limiter else {
-            return checked.map_err(Shut::Refused);
-        };
-        match checked {
-            Ok(()) => limiter.succeeded(Bucket::SharedSecret, self.address()),
-            Err(refused) if refused.is_mismatch() && self.params.device.is_none() => {
-                limiter.failed(Bucket::SharedSecret, self.address(), now_ms);
-            }
-            Err(_) => {}
-        }
-        checked.map_err(Shut::Refused)
     }
 
     pub(super) fn check_origin(&self, refusals: &Refusals<'_>) -> Result<(), Refusal> {
@@ -167,36 +131,39 @@ impl<'a> Door<'a> {
     /// Who may come without a device, and with which scopes.
     pub(super) fn without_device(
         &mut self,
-        config: &Config,
-        shared: Result<(), Shut>,
+        shared: Result<Proof, Shut>,
         refusals: &Refusals<'_>,
     ) -> Result<(), Refusal> {
-        if self.arrival.own_user && self.role == Role::Operator {
+        if matches!(shared, Ok(Proof::OwnUser)) && self.role == Role::Operator {
             return Ok(());
         }
-        let ui = &config.gateway.control_ui;
-        if self.is_control_ui() {
-            let trusted =
-                self.device_is_ignored(config) || (ui.allow_insecure_auth && self.is_local);
-            if !trusted {
-                return Err(refusals.control_ui_device());
-            }
-        } else {
-            self.scopes.clear();
-        }
+        let ui = &self.config.gateway.control_ui;
         let sent = self.sent_auth();
-        let secret_needed = config.gateway.auth.mode != Some(AuthMode::None);
+        if self.is_admitted_ui(&shared) {
+            return shared
+                .map(|_| ())
+                .map_err(|shut| shut.refusal(refusals, sent));
+        }
+        if !self.is_control_ui() {
+            self.scopes.clear();
+        } else if !(ui.allow_insecure_auth && self.is_local) {
+            return Err(refusals.control_ui_device());
+        }
         match shared {
-            Ok(()) if self.is_control_ui() => Ok(()),
-            Ok(()) if self.role == Role::Operator && secret_needed => Ok(()),
-            Err(shut) if self.is_control_ui() || self.sent_secret() => {
-                Err(shut.refusal(refusals, sent))
-            }
+            Ok(proof) if self.role == Role::Operator && proof.stands_for_a_device() => Ok(()),
+            Err(shut) if self.sent_secret() => Err(shut.refusal(refusals, sent)),
             _ => Err(refusals.device_required()),
         }
     }
 
-    fn sent_secret(&self) -> bool {
+    /// A Control UI that is taken as it is: it keeps its scopes and needs no pairing.
+    fn is_admitted_ui(&self, shared: &Result<Proof, Shut>) -> bool {
+        let by_proxy = matches!(shared, Ok(Proof::TrustedProxy));
+        let is_operator = self.is_control_ui() && self.role == Role::Operator;
+        is_operator && (by_proxy || self.device_is_ignored(self.config))
+    }
+
+    pub(super) fn sent_secret(&self) -> bool {
         let filled = |s: Option<&str>| s.is_some_and(|s| !s.trim().is_empty());
         let sent = self.credentials();
         filled(sent.token) || filled(sent.password)
@@ -245,21 +212,20 @@ impl<'a> Door<'a> {
         let candidate = own.or_else(|| auth.and_then(|a| a.token.as_deref()));
         if let Some(candidate) = candidate.map(str::trim).filter(|t| !t.is_empty()) {
             let (limiter, address, now) = (self.limiter(), self.address(), parts.clock.now_ms());
-            if limiter.is_some_and(|l| l.is_locked(Bucket::DeviceToken, address, now)) {
-                return Err(refusals.rate_limited());
-            }
+            let tried = limiter.map(|l| l.begin(Bucket::DeviceToken, address, now));
+            let tried = tried.transpose().map_err(|_| refusals.rate_limited())?;
             let role = self.role_name();
-            match parts
-                .devices
-                .check_token(&device.id, role, &self.scopes, candidate)
+            if let Some(generation) =
+                parts
+                    .devices
+                    .check_token(&device.id, role, &self.scopes, candidate)
             {
-                Some(generation) => {
-                    limiter.inspect(|l| l.succeeded(Bucket::DeviceToken, address));
-                    self.token_generation = Some(generation);
-                    return Ok(());
-                }
-                None => limiter.inspect(|l| l.failed(Bucket::DeviceToken, address, now)),
-            };
+                tried.into_iter().for_each(Try::succeeded);
+                self.tried.take().into_iter().for_each(Try::take_back);
+                self.token_generation = Some(generation);
+                return Ok(());
+            }
+            // Dropped, both tries count.
             if sent.device_token {
                 return Err(refusals.device_token());
             }
@@ -279,13 +245,15 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// The gateway's own helpers on this host prove themselves by the shared secret alone.
-    pub(super) fn needs_no_pairing(&self, secret_shown: bool) -> bool {
-        self.params.client.id == "gateway-client"
+    /// The gateway's own helpers on this host prove themselves by the shared secret alone, a
+    /// Control UI by the proxy that let it through.
+    pub(super) fn needs_no_pairing(&self, shared: &Result<Proof, Shut>) -> bool {
+        let own_helper = self.params.client.id == "gateway-client"
             && self.params.client.mode == "backend"
             && self.is_local
             && !self.has_origin
-            && secret_shown
+            && matches!(shared, Ok(Proof::Secret));
+        own_helper || matches!(shared, Ok(Proof::OwnUser)) || self.is_admitted_ui(shared)
     }
 
     pub(super) fn remote_ip(&self) -> Option<String> {

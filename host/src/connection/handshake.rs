@@ -16,7 +16,6 @@ use super::link::{Frame, Incoming, Link};
 use super::refusal::{DeviceProof, Hint, Refusal, Refusals};
 use super::{Arrival, hello, protocol};
 use crate::auth::signature::{PublicKey, Signed};
-use crate::config::AuthMode;
 use crate::devices::{Admission, CodePass, Grant};
 use crate::hub::{Client, Closing};
 use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, SIGNATURE_SKEW_MS};
@@ -48,28 +47,23 @@ pub(super) async fn handshake(
     let mut door = Door::new(&params, role, arrival, &config);
     door.protocol = protocol;
     door.check_origin(&refusals)?;
-    let shared = if arrival.own_user {
-        Ok(())
-    } else {
-        door.check_secret(parts.clock.now_ms())
-    };
+    let shared = door.prove(parts).await;
     let Some(device) = params
         .device
         .as_ref()
         .filter(|_| !door.device_is_ignored(&config))
     else {
-        door.without_device(&config, shared, &refusals)?;
+        door.without_device(shared, &refusals)?;
         return welcome(link, &id, door, Granted::default(), parts).await;
     };
     let public_key = prove_device(device, &params, nonce, parts.clock.now_ms())
         .map_err(|wrong| refusals.device(wrong))?;
-    let secret_shown = shared.is_ok() && config.gateway.auth.mode != Some(AuthMode::None);
+    let exempt = door.needs_no_pairing(&shared);
     if let Err(shut) = shared
         && !door.shows_code(device, parts, &refusals).await?
     {
         door.device_token(device, shut, parts, &refusals)?;
     }
-    let exempt = arrival.own_user || door.needs_no_pairing(secret_shown);
     let visitor = door.visitor(device, public_key);
     let granted = match parts.devices.admit(visitor, exempt).await {
         Ok(Admission::Admitted {

@@ -4,6 +4,7 @@
 //! is; [`run`] then reads requests, writes answers and events, and ends in one place, which
 //! always unregisters.
 
+mod credential;
 mod door;
 mod handshake;
 mod hello;

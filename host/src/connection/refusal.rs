@@ -5,7 +5,7 @@ use gateway_schemas::frame;
 use serde_json::{Value, json};
 
 use super::link::Link;
-use crate::auth::{origin, secret};
+use crate::auth::{origin, proxy, secret};
 use crate::devices::Reason;
 use crate::hub::Closing;
 
@@ -176,6 +176,15 @@ impl Refusals<'_> {
             "AUTH_RATE_LIMITED",
             "rate_limited",
             "wait_then_retry",
+        )
+    }
+
+    pub(super) fn proxy(&self, refused: &proxy::Refused) -> Refusal {
+        self.unauthorized(
+            "unauthorized",
+            "AUTH_UNAUTHORIZED",
+            &refused.reason(),
+            "review_auth_configuration",
         )
     }
 

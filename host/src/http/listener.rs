@@ -4,10 +4,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::config::{AuthMode, Bind, GatewayConfig};
+use crate::config::{AuthMode, Bind, GatewayConfig, TailscaleMode};
 
 /// Why the gateway doesn't listen.
 #[derive(Debug)]
@@ -103,16 +102,14 @@ async fn beside(socket: TcpListener, address: IpAddr, port: u16) -> Bound {
 /// What must not be reached from elsewhere.
 fn check_exposed(gateway: &GatewayConfig, address: IpAddr) -> Result<(), BindError> {
     let port = gateway.port();
-    let tailscale = gateway.other.get("tailscale").and_then(|t| t.get("mode"));
-    let tailscale = tailscale.and_then(Value::as_str).unwrap_or("off");
-    let serves = matches!(tailscale, "serve" | "funnel");
-    if serves && !address.is_loopback() {
+    let tailscale = gateway.tailscale.mode;
+    if tailscale != TailscaleMode::Off && !address.is_loopback() {
         return Err(BindError::Refused(format!(
-            "refusing to bind gateway to {address}:{port} with gateway.tailscale.mode {tailscale}: \
+            "refusing to bind gateway to {address}:{port} with gateway.tailscale.mode on: \
              Tailscale brings its visitors to loopback; set gateway.bind to loopback"
         )));
     }
-    if tailscale == "funnel" && gateway.auth.mode != Some(AuthMode::Password) {
+    if tailscale == TailscaleMode::Funnel && gateway.auth.mode != Some(AuthMode::Password) {
         return Err(BindError::Refused(
             "gateway.tailscale.mode funnel opens the gateway to the internet and needs a \
              password: set gateway.auth.mode to password, or the mode to serve"
@@ -242,7 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_tailscale_serves_stays_on_loopback() {
-        let with = |bind: Bind, mode: &str, auth: AuthMode| {
+        let with = |bind: Bind, mode: TailscaleMode, auth: AuthMode| {
             let mut gateway = GatewayConfig {
                 bind,
                 port: Some(0),
@@ -251,24 +248,30 @@ mod tests {
             gateway.auth.mode = Some(auth);
             gateway.auth.token = Some(Secret::new("t"));
             gateway.auth.password = Some(Secret::new("p"));
-            let mode = serde_json::json!({ "mode": mode });
-            gateway.other.insert("tailscale".into(), mode);
+            gateway.tailscale.mode = mode;
             gateway
         };
         assert!(
-            bind(&with(Bind::Loopback, "serve", AuthMode::Token))
+            bind(&with(Bind::Loopback, TailscaleMode::Serve, AuthMode::Token))
                 .await
                 .is_ok()
         );
         assert!(
-            bind(&with(Bind::Loopback, "funnel", AuthMode::Password))
-                .await
-                .is_ok()
+            bind(&with(
+                Bind::Loopback,
+                TailscaleMode::Funnel,
+                AuthMode::Password
+            ))
+            .await
+            .is_ok()
         );
         for (gateway, word) in [
-            (with(Bind::Lan, "serve", AuthMode::Token), "gateway.bind"),
             (
-                with(Bind::Loopback, "funnel", AuthMode::Token),
+                with(Bind::Lan, TailscaleMode::Serve, AuthMode::Token),
+                "gateway.bind",
+            ),
+            (
+                with(Bind::Loopback, TailscaleMode::Funnel, AuthMode::Token),
                 "gateway.auth.mode",
             ),
         ] {

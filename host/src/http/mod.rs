@@ -25,6 +25,7 @@ pub use lock::{LockError, StateLock};
 pub use tls::{Tls, files};
 
 use crate::auth::local::TrustedProxies;
+use crate::auth::proxy;
 use crate::auth::rate::Limiter;
 use crate::connection::{Limiters, Meter, Place, Places};
 use crate::limits::{
@@ -41,6 +42,7 @@ pub struct Server {
     local_places: Places,
     tls: Option<Arc<Tls>>,
     proxies: Arc<TrustedProxies>,
+    asked: Vec<HeaderName>,
     limiters: Arc<Limiters>,
     ready: AtomicBool,
 }
@@ -68,6 +70,7 @@ impl Server {
             local_places: Places::new(LOCAL_HANDSHAKES_MAX, LOCAL_HANDSHAKES_MAX),
             tls,
             proxies: Arc::new(proxies),
+            asked: proxy::asked_headers(gateway),
             limiters: Arc::new(Limiters {
                 programs: gateway.auth.rate_limit.map(Limiter::new),
                 pages: Limiter::for_browsers(),

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Peer, Server};
 use crate::auth::local::Origin;
+use crate::auth::proxy;
 use crate::connection::{self, Arrival};
 use crate::limits::{FRAME_BYTES_MAX, SOCKET_READ_BUFFER_BYTES};
 
@@ -23,7 +24,8 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// Upgrades, on whatever path. The socket's task is held by the server's connections.
 pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) -> Response {
-    let origin = origin_of(&peer, request.headers());
+    let mut origin = origin_of(&peer, request.headers());
+    origin.asked = proxy::pick(&server.asked, request.headers());
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
@@ -48,22 +50,22 @@ pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) 
 
 /// Where a request comes from, by its socket and headers.
 pub(super) fn origin_of(peer: &Peer, headers: &HeaderMap) -> Origin {
+    // A field that came twice is joined: then it is neither a host, an origin nor an address.
     let text = |name: HeaderName| {
-        headers
-            .get(name)
-            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+        let lines: Vec<_> = headers
+            .get_all(name)
+            .iter()
+            .map(|v| String::from_utf8_lossy(v.as_bytes()))
+            .collect();
+        (!lines.is_empty()).then(|| lines.join(","))
     };
-    let forwarded_for: Vec<_> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
-        .collect();
     Origin {
         peer: Some(peer.address.ip()),
         host: text(header::HOST),
-        forwarded_for: (!forwarded_for.is_empty()).then(|| forwarded_for.join(",")),
+        forwarded_for: text(HeaderName::from_static("x-forwarded-for")),
         real_ip: text(HeaderName::from_static("x-real-ip")),
         forwarded_host: headers.contains_key("x-forwarded-host"),
         origin: text(header::ORIGIN),
+        asked: Vec::new(),
     }
 }

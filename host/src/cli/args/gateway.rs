@@ -57,6 +57,10 @@ pub struct RunArgs {
     /// Where to listen: loopback, lan, tailnet, auto or custom [default: gateway.bind]
     #[arg(long, value_name = "MODE", value_parser = ["loopback", "lan", "tailnet", "auto", "custom"], hide_possible_values = true)]
     pub bind: Option<String>,
+    /// How clients prove themselves: none, token, password or trusted-proxy [default:
+    /// gateway.auth.mode]
+    #[arg(long, value_name = "MODE", value_parser = ["none", "token", "password", "trusted-proxy"], hide_possible_values = true)]
+    pub auth: Option<String>,
     /// Shared token that clients must show
     #[arg(long, value_name = "TOKEN", conflicts_with = "password")]
     pub token: Option<String>,
