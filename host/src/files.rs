@@ -1,8 +1,8 @@
 //! Files and folders that nobody else may read, written so that a crash leaves the old or the new.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Creates `dir` and its parents; `dir` itself is readable by its owner alone afterwards.
@@ -27,6 +27,53 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
 /// The system's.
 pub fn private_file(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(0o600))
+}
+
+/// Who may read a file with a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// Its owner alone, who is this process's user or root.
+    OwnerAlone,
+    /// Whoever reaches its folder, which is known to be private.
+    AsTheFolder,
+}
+
+/// The text of a file that holds a secret. What is checked is the file that is read.
+///
+/// # Errors
+/// A text with the path and the fix, when it can't be read, is no regular file, is too large, is
+/// no UTF-8, or others may read it.
+pub fn read_secret(path: &Path, bytes_max: u64, readers: Readers) -> Result<String, String> {
+    let shown = path.display();
+    let unreadable = |e: io::Error| format!("can't read {shown}: {e}");
+    let mut options = OpenOptions::new();
+    // A pipe without a writer would hold us up.
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path).map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(format!("{shown} is not a regular file"));
+    }
+    let mode = meta.mode() & 0o777;
+    if readers == Readers::OwnerAlone && mode & 0o077 != 0 {
+        return Err(format!(
+            "others may read {shown} (mode {mode:o}): chmod 600 {shown}"
+        ));
+    }
+    let own = rustix::process::geteuid().as_raw();
+    if readers == Readers::OwnerAlone && ![0, own].contains(&meta.uid()) {
+        return Err(format!(
+            "{shown} belongs to another user: chown it to this one"
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("{shown} is too large to be a credential"));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("{shown} is not text"))
 }
 
 /// Writes a 0600 file atomically: a reader sees the old text or the new one, never a part.
@@ -120,6 +167,27 @@ pub fn socket_path(path: &Path) -> io::Result<SocketPath> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_secret_that_others_may_read_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        let read = |readers| read_secret(&file, 8, readers);
+        write_atomically(&file, b"12345678", 0o600).unwrap();
+        assert_eq!(read(Readers::OwnerAlone).unwrap(), "12345678");
+        for mode in [0o640, 0o604, 0o620] {
+            write_atomically(&file, b"12345678", mode).unwrap();
+            let error = read(Readers::OwnerAlone).unwrap_err();
+            assert!(error.contains("chmod 600"), "{error}");
+            assert_eq!(read(Readers::AsTheFolder).unwrap(), "12345678");
+        }
+        write_private(&file, b"123456789").unwrap();
+        assert!(read(Readers::OwnerAlone).unwrap_err().contains("too large"));
+        write_private(&file, b"\xff").unwrap();
+        assert!(read(Readers::OwnerAlone).unwrap_err().contains("not text"));
+        let folder = read_secret(dir.path(), 8, Readers::AsTheFolder);
+        assert!(folder.unwrap_err().contains("not a regular file"));
+    }
 
     #[test]
     fn private_things_are_private() {

@@ -3,7 +3,7 @@
 //! Called by the command line (`openclaw gateway`). Exit codes: 0 after a stop that was asked
 //! for, 78 when the configuration has to be changed first, 1 for everything else.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use crate::limits::{CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, RUNS_STOP_GRACE
 use crate::methods::Parts;
 use crate::plugins::Plugins;
 use crate::presence::Presence;
+use crate::reload;
 use crate::router;
 use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
@@ -101,7 +102,7 @@ pub fn run(options: GatewayOptions) -> ExitCode {
 fn start(options: &GatewayOptions) -> Result<(), StartError> {
     let clock = Clock::system();
     let steps = Steps::default();
-    let mut loaded = load(&LoadOptions {
+    let sources = LoadOptions {
         config: options.config.clone(),
         state_dir: options.state_dir.clone(),
         plugins: options.plugins.clone(),
@@ -110,8 +111,8 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         auth: options.auth.clone(),
         token: options.token.clone(),
         password: options.password.clone(),
-    })
-    .map_err(config_error)?;
+    };
+    let mut loaded = load(&sources).map_err(config_error)?;
     check_startable(&loaded.config).map_err(config_error)?;
     let state_dir = loaded.config.paths.state_dir.clone();
     let unusable = |e: std::io::Error| {
@@ -136,7 +137,7 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(failure)?;
-    let outcome = runtime.block_on(live(loaded.config, clock, steps, &mut lock));
+    let outcome = runtime.block_on(live(loaded.config, sources, clock, steps, &mut lock));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(log);
     drop(lock);
@@ -264,12 +265,15 @@ struct Running {
 
 async fn live(
     config: Config,
+    sources: LoadOptions,
     clock: Clock,
     mut steps: Steps,
     lock: &mut StateLock,
 ) -> Result<(), StartError> {
     // Before any plugin can put handlers of its own in their place.
     let mut stop = StopSignals::install().map_err(failure)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failure)?;
+    let has_terminal = std::io::stdout().is_terminal();
     steps.done("config");
     let store = Store::open(&config.paths.database()).map_err(failure)?;
     steps.done("store");
@@ -288,7 +292,18 @@ async fn live(
     steps.done("channels");
     running.server.set_ready(true);
     tracing::info!(steps = steps.text, "gateway ready");
-    stop.wait().await;
+    loop {
+        tokio::select! {
+            () = stop.wait() => break,
+            // A terminal that closes takes its gateway with it.
+            _ = hangup.recv() => {
+                if has_terminal {
+                    break;
+                }
+                reload::secrets(&sources, &running.parts.config, &running.parts.hub);
+            }
+        }
+    }
     tracing::info!("gateway stopping");
     tokio::select! {
         () = running.stop() => tracing::info!("gateway stopped"),

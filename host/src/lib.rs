@@ -32,6 +32,7 @@ pub mod agent;
 pub mod router;
 pub mod timers;
 pub mod methods;
+pub mod reload;
 // ── edges: sockets
 pub mod connection;
 pub mod http;

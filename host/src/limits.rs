@@ -84,6 +84,12 @@ pub const SYSTEM_EVENTS_MAX: usize = 20;
 pub const RATE_LIMIT_ADDRESSES_MAX: usize = 10_000;
 /// Failures in one window that may be allowed: the time of each is kept, 8 bytes.
 pub const RATE_LIMIT_ATTEMPTS_MAX: u32 = 1_000;
+/// Addresses of a tailnet whose user is remembered.
+pub const WHOIS_KEPT_MAX: usize = 256;
+/// Questions to Tailscale at a time: each is a process.
+pub const WHOIS_AT_ONCE_MAX: usize = 4;
+/// Longest answer of Tailscale, bytes.
+pub const WHOIS_BYTES_MAX: u64 = 64 * 1024;
 /// Longest text of one system event, characters.
 pub const SYSTEM_EVENT_TEXT_CHARS_MAX: usize = 4_096;
 
@@ -132,6 +138,12 @@ pub const TOKEN_OVERLAP_MS: u64 = 60_000;
 pub const TOKEN_RETURN_MS: u64 = 15_000;
 /// Longest time between two looks at tokens that end soon; bounds what a changed clock does.
 pub const TOKEN_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest wait for an answer of Tailscale; below [`HANDSHAKE_TIMEOUT`].
+pub const WHOIS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the user of an address is remembered, milliseconds.
+pub const WHOIS_KEPT_MS: u64 = 60_000;
+/// How long it is remembered that Tailscale gave no answer, milliseconds.
+pub const WHOIS_FAILURE_KEPT_MS: u64 = 5_000;
 /// How long a presence entry is shown after its last sign of life, milliseconds.
 pub const PRESENCE_TTL_MS: u64 = 300_000;
 /// Grace for agent runs to notice that they are cancelled. The graces of a stop add up to less

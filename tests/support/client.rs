@@ -2,6 +2,7 @@
 //! sees what a client sees.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -59,9 +60,20 @@ impl Client {
     /// # Panics
     /// When the gateway refuses the upgrade or sends no challenge.
     pub async fn open_with(port: u16, path: &str, headers: &[(&str, &str)]) -> Self {
-        let (socket, _) = upgrade(port, path, headers)
-            .await
-            .expect("the gateway upgrades");
+        let socket = upgrade(port, path, headers).await;
+        Self::greeted(port, socket.expect("the gateway upgrades").0).await
+    }
+
+    /// The same by way of another address of this host, which the gateway sees as the peer's.
+    ///
+    /// # Panics
+    /// When the gateway refuses the upgrade or sends no challenge.
+    pub async fn open_at(address: SocketAddr, headers: &[(&str, &str)]) -> Self {
+        let socket = upgrade_at(address, "/", headers).await;
+        Self::greeted(address.port(), socket.expect("the gateway upgrades").0).await
+    }
+
+    async fn greeted(port: u16, socket: WebSocketStream<TcpStream>) -> Self {
         let mut client = Self {
             port,
             socket,
@@ -353,14 +365,22 @@ pub async fn upgrade(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Result<(WebSocketStream<TcpStream>, http::HeaderMap), Error> {
-    let mut request = format!("ws://127.0.0.1:{port}{path}").into_client_request()?;
+    upgrade_at(([127, 0, 0, 1], port).into(), path, headers).await
+}
+
+async fn upgrade_at(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<(WebSocketStream<TcpStream>, http::HeaderMap), Error> {
+    let mut request = format!("ws://{address}{path}").into_client_request()?;
     for (name, value) in headers {
         let name: http::HeaderName = name.parse().expect("a header name");
         request
             .headers_mut()
             .insert(name, value.parse().expect("a header value"));
     }
-    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     upgrade_on(stream, request).await
 }

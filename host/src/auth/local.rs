@@ -149,7 +149,11 @@ impl Origin {
             return Some(host);
         }
         let (name, port) = match host.strip_prefix('[') {
-            Some(rest) => rest.split_once(']')?,
+            Some(rest) => {
+                let (name, port) = rest.split_once(']')?;
+                name.parse::<Ipv6Addr>().ok()?;
+                (name, port)
+            }
             None => host.split_at(host.find(':').unwrap_or(host.len())),
         };
         let digits = |port: &str| port.parse::<u16>().is_ok();
@@ -212,6 +216,8 @@ mod tests {
             "localhost, gw.example",
             "[::1]x",
             "[::1",
+            "[x.ts.net]",
+            "[localhost]",
             "a@x.ts.net",
             "ts.net",
             "",

@@ -1,4 +1,5 @@
-//! Authentication: bytes and values in, a verdict out. No clock, no store; only [`rate`] remembers.
+//! Authentication: bytes and values in, a verdict out. No clock, no store; only
+//! [`rate`] and [`tailscale`] remember, and only the latter asks somebody else.
 //!
 //! The order in which the handshake asks them is the wire's and lives in `connection::handshake`.
 
@@ -9,3 +10,7 @@ pub mod rate;
 pub mod scopes;
 pub mod secret;
 pub mod signature;
+pub mod tailscale;
+
+#[cfg(test)]
+mod fuzz;

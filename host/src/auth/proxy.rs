@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderMap, HeaderName};
 
 use super::local::{Origin, TrustedProxies};
+use super::tailscale;
 use crate::config::{GatewayConfig, TrustedProxyConfig};
 
 /// Why the proxy's word didn't admit a client; the wire's `authReason`.
@@ -74,7 +75,10 @@ pub fn check<'a>(
 pub fn asked_headers(gateway: &GatewayConfig) -> Vec<HeaderName> {
     let proxy = gateway.auth.trusted_proxy.iter();
     let named = proxy.flat_map(|p| std::iter::once(&p.user_header).chain(&p.required_headers));
-    named.filter_map(|name| name.trim().parse().ok()).collect()
+    let named = named.filter_map(|name| name.trim().parse().ok());
+    let by_serve = gateway.auth.allows_tailscale(&gateway.tailscale);
+    let serve = tailscale::ASKED.into_iter().filter(|_| by_serve);
+    named.chain(serve).collect()
 }
 
 /// Their values in a request; several lines of one header are joined, as proxies do.

@@ -14,6 +14,12 @@ pub const TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
 pub const PASSWORD: &str = "OPENCLAW_GATEWAY_PASSWORD";
 /// URL that the command line talks to.
 pub const URL: &str = "OPENCLAW_GATEWAY_URL";
+/// Where systemd puts the credentials of a service.
+pub const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+/// Program that is asked to whom an address of the tailnet belongs, instead of `tailscale`.
+pub const TAILSCALE: &str = "OPENCLAW_TAILSCALE";
+/// Where programs are looked for.
+pub const PATH: &str = "PATH";
 /// Log filter: `error`, `warn`, `info`, `debug` or `trace`.
 pub const LOG: &str = "OPENCLAW_LOG";
 

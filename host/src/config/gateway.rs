@@ -96,6 +96,9 @@ pub struct AuthConfig {
     pub trusted_proxy: Option<TrustedProxyConfig>,
     /// Believe Tailscale Serve's word on who comes; absent: only where it is set up by us.
     pub allow_tailscale: Option<bool>,
+    /// How often the shared secrets were replaced since the start.
+    #[serde(skip)]
+    pub generation: u64,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,

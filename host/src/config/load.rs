@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::reference::Resolver;
 use super::types::{ChannelDefaults, Config, LoggingConfig};
 use super::{AuthConfig, AuthMode, Bind, GatewayConfig};
 use super::{Paths, Secret, edit, env};
@@ -93,10 +94,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
     )
     .map_err(|e| ConfigError::Unreadable(PathBuf::from("openclaw.json"), e))?;
     let (mut root, existed) = read_root(&paths.config_file)?;
-    let mut resolver = Resolver {
-        path: &paths.config_file,
-        unresolved: Vec::new(),
-    };
+    let mut resolver = Resolver::new(&paths.config_file, &root);
     for (key, value) in &mut root {
         resolver.resolve(value, key)?;
     }
@@ -112,20 +110,18 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
 }
 
 /// The `gateway` section alone, for a client on this machine. References elsewhere in the file
-/// stay unread, so that a shell without the daemon's variables still finds the daemon.
+/// stay unread, and a secret of `gateway.auth` that only the daemon can read is none, so that a
+/// shell without the daemon's variables and files still finds the daemon.
 ///
 /// # Errors
 /// [`ConfigError`], always naming the file.
 pub fn load_gateway(options: &LoadOptions, paths: &Paths) -> Result<GatewayConfig, ConfigError> {
     let file = &paths.config_file;
     let (mut root, _) = read_root(file)?;
+    let mut resolver = Resolver::new(file, &root).for_a_client();
     let mut section = root
         .remove("gateway")
         .unwrap_or_else(|| Value::Object(Map::new()));
-    let mut resolver = Resolver {
-        path: file,
-        unresolved: Vec::new(),
-    };
     resolver.resolve(&mut section, "gateway")?;
     let mut gateway = typed(file, "gateway", section)?;
     apply_overrides(&mut gateway, options, file)?;
@@ -190,7 +186,7 @@ fn sections(
     };
     let mut unused: Vec<String> = root
         .keys()
-        .filter(|k| !matches!(k.as_str(), "meta" | "$schema" | "plugins"))
+        .filter(|k| !matches!(k.as_str(), "meta" | "$schema" | "plugins" | "secrets"))
         .cloned()
         .collect();
     if channels.remove("modelByChannel").is_some() {
@@ -256,7 +252,7 @@ fn typed<T: DeserializeOwned>(file: &Path, section: &str, value: Value) -> Resul
     })
 }
 
-fn invalid(path: &Path, key: &str, problem: impl Into<String>) -> ConfigError {
+pub(super) fn invalid(path: &Path, key: &str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Invalid {
         path: path.to_path_buf(),
         key: key.to_owned(),
@@ -273,98 +269,6 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-/// Replaces `${NAME}` and secret references, everywhere in the file.
-struct Resolver<'a> {
-    path: &'a Path,
-    unresolved: Vec<String>,
-}
-
-impl Resolver<'_> {
-    fn resolve(&mut self, value: &mut Value, key: &str) -> Result<(), ConfigError> {
-        if let Some(found) = secret_reference(value) {
-            match found {
-                Ok(secret) => *value = Value::String(secret),
-                Err(why) if key.starts_with("channels.") => {
-                    self.unresolved.push(format!("{key}: {why}"));
-                }
-                Err(why) => return Err(invalid(self.path, key, why)),
-            }
-            return Ok(());
-        }
-        match value {
-            Value::String(text) if text.contains("${") => {
-                *text = substitute(text).map_err(|why| invalid(self.path, key, why))?;
-            }
-            Value::Array(items) => {
-                for (i, item) in items.iter_mut().enumerate() {
-                    self.resolve(item, &format!("{key}[{i}]"))?;
-                }
-            }
-            Value::Object(map) => {
-                if map.contains_key("$include") {
-                    let fix =
-                        "`$include` is not supported yet: put the included keys into this file";
-                    return Err(invalid(self.path, key, fix));
-                }
-                for (name, item) in map {
-                    self.resolve(item, &format!("{key}.{name}"))?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// `{source, provider?, id}` is a reference to a secret; anything else is `None`.
-fn secret_reference(value: &Value) -> Option<Result<String, String>> {
-    let map = value.as_object()?;
-    let source = map.get("source")?.as_str()?;
-    let id = map.get("id")?.as_str()?;
-    if !map
-        .keys()
-        .all(|k| matches!(k.as_str(), "source" | "provider" | "id"))
-    {
-        return None;
-    }
-    match source {
-        "env" => Some(env::var(id).ok_or_else(|| {
-            format!("the environment variable {id} is not set: set it before start")
-        })),
-        "file" | "exec" => Some(Err(format!(
-            "secret references of source {source} are not supported yet: use source env"
-        ))),
-        _ => None,
-    }
-}
-
-/// Replaces `${NAME}`; `$${NAME}` stays as `${NAME}`.
-fn substitute(text: &str) -> Result<String, String> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let literal = rest[..at].ends_with('$');
-        out.push_str(&rest[..at]);
-        let Some(end) = rest[at..].find('}') else {
-            break;
-        };
-        let name = &rest[at + 2..at + end];
-        if literal {
-            out.push('{');
-            out.push_str(name);
-            out.push('}');
-        } else {
-            let value = env::var(name).ok_or_else(|| {
-                format!("the environment variable {name} is not set: set it or write $${{{name}}} for the plain text")
-            })?;
-            out.push_str(&value);
-        }
-        rest = &rest[at + end + 1..];
-    }
-    out.push_str(rest);
-    Ok(out)
 }
 
 fn apply_overrides(

@@ -98,14 +98,6 @@ fn an_unresolved_channel_secret_stops_only_its_account() {
 }
 
 #[test]
-fn references_are_replaced_and_literals_kept() {
-    let home = env::var("PATH").unwrap();
-    assert_eq!(substitute("a ${PATH} b").unwrap(), format!("a {home} b"));
-    assert_eq!(substitute("$${PATH}").unwrap(), "${PATH}");
-    assert_eq!(substitute("${unfinished").unwrap(), "${unfinished");
-}
-
-#[test]
 fn flags_win_over_the_file() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(

@@ -10,11 +10,12 @@ mod gateway;
 pub mod env;
 mod load;
 mod paths;
+mod reference;
 mod secret;
 mod startable;
 mod types;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub use gateway::{
     AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, TailscaleConfig,
@@ -31,19 +32,34 @@ pub use types::*;
 /// Access to the configuration in force. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConfigHandle {
-    current: Arc<Config>,
+    current: Arc<RwLock<Arc<Config>>>,
 }
 
 impl ConfigHandle {
     /// A handle on `config`.
     pub fn new(config: Config) -> Self {
         ConfigHandle {
-            current: Arc::new(config),
+            current: Arc::new(RwLock::new(Arc::new(config))),
         }
     }
 
     /// The configuration as it is now. Hold it for one piece of work, not for ever.
     pub fn current(&self) -> Arc<Config> {
-        self.current.clone()
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Puts other shared secrets in force, and nothing else. The number of the new generation.
+    pub fn replace_secrets(&self, token: Option<Secret>, password: Option<Secret>) -> u64 {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Config::clone(&current);
+        let auth = &mut next.gateway.auth;
+        (auth.token, auth.password) = (token, password);
+        auth.generation += 1;
+        let generation = auth.generation;
+        *current = Arc::new(next);
+        generation
     }
 }

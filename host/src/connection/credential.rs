@@ -1,5 +1,5 @@
-//! How a visitor proves itself before its device is looked at: the proxy's word or the shared
-//! secret, in the wire's order, as far as its address may still try.
+//! How a visitor proves itself before its device is looked at: the word of a proxy or of
+//! Tailscale, or the shared secret, in the wire's order, as far as its address may still try.
 
 use super::door::Door;
 use super::refusal::{Refusal, Refusals, SentAuth};
@@ -19,6 +19,8 @@ pub(super) enum Proof {
     Secret,
     /// A trusted proxy named an allowed user.
     TrustedProxy,
+    /// Tailscale Serve named a user of the tailnet.
+    Tailscale,
 }
 
 impl Proof {
@@ -50,7 +52,7 @@ impl Shut {
 }
 
 impl Door<'_> {
-    /// Proxy, nothing, limiter, secret: the first that applies decides.
+    /// Proxy, nothing, limiter, Tailscale, secret: the first that applies decides.
     pub(super) async fn prove(&mut self, parts: &Parts) -> Result<Proof, Shut> {
         if self.arrival.own_user {
             return Ok(Proof::OwnUser);
@@ -67,22 +69,32 @@ impl Door<'_> {
             Some(AuthMode::None) => return Ok(Proof::NothingAsked),
             Some(AuthMode::Token | AuthMode::Password) | None => {}
         }
-        self.check_secret(parts.clock.now_ms())
+        let now_ms = parts.clock.now_ms();
+        let (limiter, address) = (self.limiter(), self.address());
+        if limiter.is_some_and(|l| l.is_locked(Bucket::SharedSecret, address, now_ms)) {
+            return Err(Shut::Locked);
+        }
+        let tailscale = self.arrival.tailscale.as_deref().filter(|_| !self.is_local);
+        if let Some(tailscale) = tailscale
+            && tailscale.vouches_for(&self.arrival.origin, now_ms).await
+        {
+            limiter.inspect(|l| l.forget(Bucket::SharedSecret, address));
+            return Ok(Proof::Tailscale);
+        }
+        self.check_secret(now_ms)
     }
 
     /// A wrong secret counts, in whichever field it came, unless it turns out to be the device's
     /// own token; nothing at all is no try.
     fn check_secret(&mut self, now_ms: u64) -> Result<Proof, Shut> {
-        let (limiter, address) = (self.limiter(), self.address());
-        if limiter.is_some_and(|l| l.is_locked(Bucket::SharedSecret, address, now_ms)) {
-            return Err(Shut::Locked);
-        }
-        let limiter = limiter.filter(|_| self.sent_secret());
+        let address = self.address();
+        let limiter = self.limiter().filter(|_| self.sent_secret());
         let tried = limiter.map(|l| l.begin(Bucket::SharedSecret, address, now_ms));
         let tried = tried.transpose().map_err(|Locked| Shut::Locked)?;
         match secret::check(&self.config.gateway.auth, self.credentials()) {
             Ok(()) => {
                 tried.into_iter().for_each(Try::succeeded);
+                self.secret_generation = Some(self.config.gateway.auth.generation);
                 Ok(Proof::Secret)
             }
             Err(refused) => {

@@ -47,6 +47,8 @@ pub(super) struct Door<'a> {
     token_generation: Option<u64>,
     /// The setup code that let it in, if one did; burnt at hello-ok.
     pub(super) code: Option<CodePass>,
+    /// Of the shared secret that let it in, if that did.
+    pub(super) secret_generation: Option<u64>,
     /// A secret that was wrong, unless it turns out to be the device's own token.
     pub(super) tried: Option<Try<'a>>,
     /// As approved once the device is known, as claimed before.
@@ -75,6 +77,7 @@ impl<'a> Door<'a> {
             protocol: 3,
             token_generation: None,
             code: None,
+            secret_generation: None,
             platform: Some(params.client.platform.clone()),
             device_family: params.client.device_family.clone(),
             tried: None,
@@ -193,6 +196,9 @@ impl<'a> Door<'a> {
         };
         let shown = parts.devices.show_code(token, &device.id, self.role_name());
         self.code = shown.await.map_err(|e| no_admission(refusals, &e))?;
+        if self.code.is_some() {
+            self.tried.take().into_iter().for_each(Try::take_back);
+        }
         Ok(self.code.is_some())
     }
 
@@ -308,6 +314,7 @@ impl<'a> Door<'a> {
             role: self.role,
             device_id: device.map(|d| d.id.clone()),
             token_generation: self.token_generation,
+            secret_generation: self.secret_generation,
             client: ClientInfo {
                 id: client.id.clone(),
                 mode: client.mode.clone(),

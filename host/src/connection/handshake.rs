@@ -17,7 +17,7 @@ use super::refusal::{DeviceProof, Hint, Refusal, Refusals};
 use super::{Arrival, hello, protocol};
 use crate::auth::signature::{PublicKey, Signed};
 use crate::devices::{Admission, CodePass, Grant};
-use crate::hub::{Client, Closing};
+use crate::hub::{Client, Closing, SECRET_CHANGED};
 use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, SIGNATURE_SKEW_MS};
 use crate::methods::Parts;
 
@@ -174,6 +174,7 @@ async fn welcome(
     parts.presence.connected(&caller, remote_ip.as_deref());
     let client = parts.hub.register(caller);
     close_if_revoked(&client, granted.own.as_ref(), parts);
+    close_if_secret_changed(&client, parts);
     let text = hello::text(id, &client.caller, granted, parts);
     if link.send(text).await {
         if let Some(code) = code {
@@ -203,6 +204,17 @@ async fn burn(code: CodePass, parts: &Parts) {
     if let Err(error) = parts.devices.burn_code(code).await {
         // It still opens for this device alone, and not for long.
         tracing::error!(%error, "a used setup code could not be burnt");
+    }
+}
+
+/// The shared secret was replaced between its check and the registration.
+fn close_if_secret_changed(client: &Client, parts: &Parts) {
+    let generation = parts.config.current().gateway.auth.generation;
+    if client.caller.came_with_older_secret(generation) {
+        client.queue.close(Closing {
+            code: client.caller.credential_close_code(),
+            reason: SECRET_CHANGED.into(),
+        });
     }
 }
 

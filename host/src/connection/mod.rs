@@ -26,6 +26,7 @@ pub use places::{Place, Places};
 
 use crate::auth::local::{Origin, TrustedProxies};
 use crate::auth::rate::Limiter;
+use crate::auth::tailscale::Tailscale;
 use crate::hub::Closing;
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::methods::Parts;
@@ -44,6 +45,8 @@ pub struct Arrival {
     pub place: Arc<Place>,
     /// Whose forwarding headers are believed.
     pub proxies: Arc<TrustedProxies>,
+    /// Who is who in the tailnet, where Tailscale's word counts.
+    pub tailscale: Option<Arc<Tailscale>>,
     /// Who failed too often.
     pub limiters: Arc<Limiters>,
 }

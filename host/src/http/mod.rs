@@ -27,6 +27,8 @@ pub use tls::{Tls, files};
 use crate::auth::local::TrustedProxies;
 use crate::auth::proxy;
 use crate::auth::rate::Limiter;
+use crate::auth::tailscale::Tailscale;
+use crate::config::env;
 use crate::connection::{Limiters, Meter, Place, Places};
 use crate::limits::{
     LOCAL_HANDSHAKES_MAX, SOCKETS_BEFORE_HELLO_EACH_MAX, SOCKETS_BEFORE_HELLO_MAX,
@@ -43,6 +45,7 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     proxies: Arc<TrustedProxies>,
     asked: Vec<HeaderName>,
+    tailscale: Option<Arc<Tailscale>>,
     limiters: Arc<Limiters>,
     ready: AtomicBool,
 }
@@ -71,6 +74,10 @@ impl Server {
             tls,
             proxies: Arc::new(proxies),
             asked: proxy::asked_headers(gateway),
+            tailscale: gateway
+                .auth
+                .allows_tailscale(&gateway.tailscale)
+                .then(|| Arc::new(Tailscale::new(env::var(env::TAILSCALE)))),
             limiters: Arc::new(Limiters {
                 programs: gateway.auth.rate_limit.map(Limiter::new),
                 pages: Limiter::for_browsers(),

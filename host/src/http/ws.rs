@@ -36,6 +36,7 @@ pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) 
         own_user: peer.own_user,
         place: peer.place,
         proxies: server.proxies.clone(),
+        tailscale: server.tailscale.clone(),
         limiters: server.limiters.clone(),
     };
     let (parts, connections) = (server.parts.clone(), server.connections.clone());

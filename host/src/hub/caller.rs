@@ -49,6 +49,8 @@ pub struct Caller {
     pub device_id: Option<String>,
     /// The generation of the device token it came with; `None` when something else let it in.
     pub token_generation: Option<u64>,
+    /// The generation of the shared secret it came with; `None` when something else let it in.
+    pub secret_generation: Option<u64>,
     /// What it said of itself.
     pub client: ClientInfo,
     /// Abilities it declared, such as `tool-events`.
@@ -89,6 +91,11 @@ impl Caller {
         if self.protocol >= 4 { 4001 } else { 1008 }
     }
 
+    /// Whether it came with a shared secret that was replaced by that of `generation`.
+    pub fn came_with_older_secret(&self, generation: u64) -> bool {
+        self.secret_generation.is_some_and(|own| own < generation)
+    }
+
     /// Whether an event guarded by `scope` may go to it.
     pub fn may_see(&self, scope: Scope) -> bool {
         scope == Scope::Open || (self.role == Role::Operator && scope.allows(&self.scopes))
@@ -107,6 +114,7 @@ impl Caller {
             scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
             device_id: Some("device-of-tests".into()),
             token_generation: None,
+            secret_generation: None,
             client: ClientInfo {
                 id: "test".into(),
                 mode: "test".into(),

@@ -16,6 +16,9 @@ pub use caller::{Caller, ClientInfo, ConnId};
 pub use event::Event;
 pub use queue::{Closing, Item, Queue};
 
+/// Why a connection that came with the old shared secret is closed.
+pub const SECRET_CHANGED: &str = "gateway secret changed";
+
 /// One connection as others see it.
 #[derive(Debug)]
 pub struct Client {
