@@ -14,6 +14,7 @@ fn shared_home() -> Setup {
     Setup::new()
         .plugins(&["echo"])
         .config("/channels", json!({}))
+        .shared()
 }
 
 async fn json_of(reference: &Reference, home: &Path, arguments: &[&str]) -> Value {

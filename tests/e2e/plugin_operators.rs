@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use support::cli::{Ran, run};
 use support::{Gateway, Setup, binaries, web};
 
+use crate::telegram::House;
+
 /// A machine of its own: a home, a publisher's key, a copy of echo.
 struct Machine {
     home: tempfile::TempDir,
@@ -454,4 +456,23 @@ async fn a_running_gateway_is_told() {
         text.contains("name = \"echo\""),
         "a refused purge removes nothing"
     );
+}
+
+#[tokio::test]
+async fn what_a_plugin_kept_is_forgotten_on_request() {
+    let mut house = House::start().await;
+    house.round_trip("its place in the updates is kept").await;
+    house.gateway.stop().await;
+    let home = house.gateway.home().to_owned();
+    let file = house.gateway.state_dir().join("plugins.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let purge = ["plugins", "remove", "telegram", "--purge", "--json"];
+    let first = run(&home, &purge).await.json();
+    assert!(
+        first["forgottenValues"].as_u64().unwrap() > 0,
+        "the offset at least: {first}"
+    );
+    fs::write(&file, before).unwrap();
+    let second = run(&home, &purge).await.json();
+    assert_eq!(second["forgottenValues"], 0, "{second}");
 }

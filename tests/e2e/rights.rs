@@ -12,7 +12,8 @@ const APPROVALS: &str = "exec.approval.request exec.approval.waitDecision exec.a
 
 const PAIRING: &str = "node.pair.request node.pair.list node.pair.approve node.pair.reject \
     node.pair.verify device.pair.list device.pair.approve device.pair.reject device.pair.remove \
-    device.token.rotate device.token.revoke node.rename";
+    device.token.rotate device.token.revoke device.pair.setupCode \
+    node.rename";
 
 const READ: &str = "status doctor.memory.status logs.tail channels.status usage.status usage.cost \
     tts.status tts.providers models.list tools.catalog agents.list agent.identity.get \

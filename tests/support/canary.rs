@@ -70,7 +70,7 @@ pub fn is_secret(name: &str) -> bool {
         .any(|word| name.ends_with(word))
 }
 
-/// What is wrong: a secret in the log or in a file, a file or folder that others may read.
+/// Where a secret was found: a line of the log, a file.
 #[must_use]
 pub fn leaks(secrets: &[String], log: &str, state: &Path) -> Vec<String> {
     let secrets: Vec<&str> = secrets
@@ -83,17 +83,7 @@ pub fn leaks(secrets: &[String], log: &str, state: &Path) -> Vec<String> {
         .filter(|line| secrets.iter().any(|secret| line.contains(secret)))
         .map(|line| format!("a secret in the log: {line}"))
         .collect();
-    let mut files = Vec::new();
-    walk(state, &mut files);
-    for path in files {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let open = mode(&path).is_some_and(|mode| mode & 0o077 != 0);
-        if open && !WRITTEN.contains(&&*name) {
-            found.push(format!("others may read {}", path.display()));
-        }
-        if KEEPERS.contains(&&*name) {
-            continue;
-        }
+    for path in entries(state).filter(|path| path.is_file() && !is_one_of(path, &KEEPERS)) {
         let bytes = std::fs::read(&path).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         if secrets.iter().any(|secret| text.contains(secret)) {
@@ -103,28 +93,41 @@ pub fn leaks(secrets: &[String], log: &str, state: &Path) -> Vec<String> {
     found
 }
 
+/// What in the state folder others may read or enter.
+#[must_use]
+pub fn open_to_others(state: &Path) -> Vec<String> {
+    entries(state)
+        .filter(|path| mode(path).is_some_and(|mode| mode & 0o077 != 0))
+        .filter(|path| !is_one_of(path, &WRITTEN))
+        .map(|path| format!("others may read {}", path.display()))
+        .collect()
+}
+
+fn is_one_of(path: &Path, names: &[&str]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    names.contains(&&*name)
+}
+
 fn mode(path: &Path) -> Option<u32> {
     // Gone meanwhile is as good as private.
     let meta = std::fs::symlink_metadata(path).ok()?;
     (!meta.is_symlink()).then(|| meta.permissions().mode())
 }
 
-/// The files below `folder`, and the folders that others may enter. The copies of libraries hold
-/// no secret and are large.
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Whatever lies below a folder but the copies of libraries: those hold no secret and are large.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut found = Vec::new();
+    walk(folder, &mut found);
+    let is_library = |path: &PathBuf| path.extension().is_some_and(|end| end == "so");
+    found.into_iter().filter(move |path| !is_library(path))
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        if kind.is_dir() {
-            if mode(&path).is_some_and(|mode| mode & 0o077 != 0) {
-                files.push(path.clone());
-            }
-            walk(&path, files);
-        } else if kind.is_file() && path.extension().is_none_or(|end| end != "so") {
-            files.push(path);
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&entry.path(), found);
         }
+        found.push(entry.path());
     }
 }
 
@@ -155,9 +158,11 @@ mod tests {
         write("openclaw.json", "marked-one", 0o644);
         write("inner/clean", "nothing", 0o600);
         assert!(leaks(&secrets, "all is well", state.path()).is_empty());
+        assert!(open_to_others(state.path()).is_empty());
         write("inner/open", "nothing", 0o640);
         write("inner/told", "\u{0}marked-two\u{0}", 0o600);
         let found = leaks(&secrets, "one\nit is marked-one\n", state.path());
-        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(open_to_others(state.path()).len(), 1);
     }
 }
