@@ -44,26 +44,26 @@ pub async fn flood() -> Vec<Row> {
     let grown = memory_during.saturating_sub(memory_before) as f64 / 1024.0;
     let left = memory_after.saturating_sub(memory_before) as f64 / 1e6;
     let mut rows = vec![
-        row(
+        Row::alone(
             format!("flood: of {sockets} sockets held"),
             "",
             held as f64,
             Limit::Most(1_024.0),
         ),
-        row(
-            "flood: memory for each held".into(),
+        Row::alone(
+            "flood: memory for each held",
             "KiB",
             grown / held as f64,
             Limit::Most(20.0),
         ),
-        row(
-            "flood: memory that stays".into(),
+        Row::alone(
+            "flood: memory that stays",
             "MB",
             left,
             Limit::Most(LEFT_OVER_MAX),
         ),
-        row(
-            "flood: a new client waits".into(),
+        Row::alone(
+            "flood: a new client waits",
             "ms",
             waited,
             Limit::Most(30_000.0),
@@ -79,19 +79,9 @@ pub async fn flood() -> Vec<Row> {
 fn waits(when: &str, (p50, p99): (f64, f64)) -> [Row; 2] {
     let name = |what: &str| format!("health {what} {when} the flood");
     [
-        row(name("p50"), "us", p50, Limit::None),
-        row(name("p99"), "us", p99, Limit::None),
+        Row::alone(name("p50"), "us", p50, Limit::None),
+        Row::alone(name("p99"), "us", p99, Limit::None),
     ]
-}
-
-fn row(name: String, unit: &'static str, ours: f64, limit: Limit) -> Row {
-    Row {
-        name,
-        unit,
-        ours,
-        floor: None,
-        limit,
-    }
 }
 
 /// A third of each kind, from as many addresses as it takes.

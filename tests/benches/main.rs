@@ -115,26 +115,14 @@ async fn cold_start(telegram: &BotApi) -> Vec<Row> {
     }
     let name = "cold start to first hello-ok, both plugins".to_owned();
     let limit = Limit::Most(60.0);
-    vec![Row {
-        name,
-        unit: "ms",
-        ours: median(figures),
-        floor: None,
-        limit,
-    }]
+    vec![Row::alone(name, "ms", median(figures), limit)]
 }
 
 async fn idle_memory(gateway: &mut Gateway) -> Row {
     gateway.ready().await;
     let name = "resident memory idle, both plugins".to_owned();
     let ours = process::resident(gateway.pid()) as f64 / 1e6;
-    Row {
-        name,
-        unit: "MB",
-        ours,
-        floor: None,
-        limit: Limit::Most(20.0),
-    }
+    Row::alone(name, "MB", ours, Limit::Most(20.0))
 }
 
 async fn memory_for_each_connection(gateway: &Gateway, login: &Login) -> Row {
@@ -146,13 +134,7 @@ async fn memory_for_each_connection(gateway: &Gateway, login: &Login) -> Row {
     let grown = process::resident(gateway.pid()).saturating_sub(before);
     let ours = grown as f64 / 1024.0 / crowd.present() as f64;
     let name = format!("memory for each of {IDLE_CONNECTIONS} idle connections");
-    Row {
-        name,
-        unit: "KiB",
-        ours,
-        floor: None,
-        limit: Limit::Most(20.0),
-    }
+    Row::alone(name, "KiB", ours, Limit::Most(20.0))
 }
 
 /// Until the server spends next to nothing: what a burst left to do is done.
@@ -232,13 +214,12 @@ async fn connects(servers: &Servers, login: &Login) -> Vec<Row> {
     let start = Instant::now();
     load::connects(servers.gateway.port(), &known, CONNECTS_AT_ONCE).await;
     let each_second = CONNECTS as f64 / start.elapsed().as_secs_f64();
-    rows.push(Row {
-        name: format!("connects each second, {CONNECTS_AT_ONCE} at a time"),
-        unit: "/s",
-        ours: each_second,
-        floor: None,
-        limit: Limit::None,
-    });
+    rows.push(Row::alone(
+        format!("connects each second, {CONNECTS_AT_ONCE} at a time"),
+        "/s",
+        each_second,
+        Limit::None,
+    ));
     rows
 }
 
@@ -260,13 +241,7 @@ async fn requests(servers: &Servers, login: &Login) -> Vec<Row> {
     load::health(servers.gateway.port(), login, REQUESTS, 32).await;
     let each_second = REQUESTS as f64 / start.elapsed().as_secs_f64();
     let name = "health requests each second, one connection".to_owned();
-    rows.push(Row {
-        name,
-        unit: "/s",
-        ours: each_second,
-        floor: None,
-        limit: Limit::None,
-    });
+    rows.push(Row::alone(name, "/s", each_second, Limit::None));
     rows
 }
 

@@ -91,16 +91,6 @@ async fn measure() -> Vec<Row> {
     rows
 }
 
-fn row(name: String, unit: &'static str, ours: f64, limit: Limit) -> Row {
-    Row {
-        name,
-        unit,
-        ours,
-        floor: None,
-        limit,
-    }
-}
-
 fn inspected() -> Row {
     let file = std::fs::File::open(binaries::library("gateway-plugin-telegram")).unwrap();
     let figures = (0..101).map(|_| {
@@ -109,7 +99,7 @@ fn inspected() -> Row {
         start.elapsed().as_secs_f64() * 1e3
     });
     let name = "inspect the telegram plugin's file".to_owned();
-    row(name, "ms", median(figures.collect()), Limit::Most(1.0))
+    Row::alone(name, "ms", median(figures.collect()), Limit::Most(1.0))
 }
 
 /// A `plugins.toml` with one plugin, and what it needs to run.
@@ -212,8 +202,8 @@ async fn opened(place: &Place) -> Vec<Row> {
     };
     let name = |what: &str| format!("{what}, {}", place.name);
     vec![
-        row(name(until), "ms", median(open), Limit::Most(place.open_ms)),
-        row(
+        Row::alone(name(until), "ms", median(open), Limit::Most(place.open_ms)),
+        Row::alone(
             name("memory of its own, idle plugin"),
             "MB",
             each / 1e6,
@@ -312,7 +302,7 @@ async fn events(place: &Place) -> Row {
     }
     instance.stop(StopReason::Shutdown, PATIENCE).await;
     let name = format!("events with acknowledgement, {}", place.name);
-    row(name, "/s", median(figures), Limit::Least(place.events))
+    Row::alone(name, "/s", median(figures), Limit::Least(place.events))
 }
 
 async fn burst(instance: &Instance) -> Value {
@@ -339,7 +329,7 @@ async fn restarted(place: &Place, house: &House) -> Row {
         figures.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let name = format!("restart of an instance, {}", place.name);
-    row(name, "ms", median(figures), Limit::Most(5.0))
+    Row::alone(name, "ms", median(figures), Limit::Most(5.0))
 }
 
 /// An account's state in memory.

@@ -36,6 +36,17 @@ pub struct Row {
 }
 
 impl Row {
+    /// A figure without a floor.
+    pub fn alone(name: impl Into<String>, unit: &'static str, ours: f64, limit: Limit) -> Row {
+        Row {
+            name: name.into(),
+            unit,
+            ours,
+            floor: None,
+            limit,
+        }
+    }
+
     fn ratio(&self) -> Option<f64> {
         self.floor.map(|floor| self.ours / floor)
     }
