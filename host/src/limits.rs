@@ -326,6 +326,8 @@ pub const PLUGIN_SPAWNS_WAITING_MAX: usize = 64;
 
 /// Longest session key, characters; the wire's own bound.
 pub const SESSION_KEY_CHARS_MAX: usize = 512;
+/// Longest name of a transcript that a client may choose, characters.
+pub const SESSION_ID_CHARS_MAX: usize = 128;
 /// Turns that wait in one session; more are refused.
 pub const SESSION_RUNS_WAITING_MAX: usize = 32;
 /// Sessions that have a run at the same time, running or waiting for a slot.

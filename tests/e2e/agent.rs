@@ -186,6 +186,56 @@ async fn a_run_outlives_its_client() {
     );
 }
 
+/// Two answers of `agent`; the payload or error of the last.
+async fn last_answer(client: &mut support::Client, params: Value) -> Value {
+    let id = client.request("agent", params).await;
+    assert_eq!(client.response(&id).await["payload"]["status"], "accepted");
+    client.response(&id).await
+}
+
+#[tokio::test]
+async fn a_session_is_chosen_or_begun_by_its_id() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    let ask = |key: &str, session: &str| json!({ "message": key, "sessionId": session, "idempotencyKey": key });
+    for key in ["new one", "same again"] {
+        let done = last_answer(&mut client, ask(key, "My-Talk.1")).await;
+        let meta = &done["payload"]["result"]["meta"]["agentMeta"];
+        assert_eq!(meta["sessionId"], "My-Talk.1", "{done}");
+    }
+    let params = json!({ "sessionKey": "agent:main:explicit:my-talk.1" });
+    let history = client.ok("chat.history", params).await;
+    assert_eq!(history["sessionId"], "My-Talk.1");
+    assert_eq!(
+        history["messages"].as_array().unwrap().len(),
+        4,
+        "{history}"
+    );
+
+    // The id of a session that is there finds it.
+    let id = client.request("agent", self::ask("main run", "x")).await;
+    client.response(&id).await;
+    let done = client.response(&id).await;
+    let session = done["payload"]["result"]["meta"]["agentMeta"]["sessionId"].clone();
+    last_answer(&mut client, ask("by id", session.as_str().unwrap())).await;
+    let history = client
+        .ok("chat.history", json!({ "sessionKey": "main" }))
+        .await;
+    assert_eq!(
+        history["messages"].as_array().unwrap().len(),
+        4,
+        "{history}"
+    );
+
+    let failed = last_answer(&mut client, ask("bad", "../x")).await;
+    assert_eq!(failed["payload"]["status"], "error");
+    assert_eq!(failed["error"]["code"], "UNAVAILABLE");
+    assert_eq!(
+        failed["error"]["message"],
+        "Error: Invalid session ID: ../x"
+    );
+}
+
 #[tokio::test]
 async fn agents_and_their_faces() {
     let agents = json!([

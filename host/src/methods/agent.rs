@@ -21,6 +21,7 @@ use crate::dedupe::{Answer, Begin, Ticket};
 use crate::error::GatewayError;
 use crate::limits;
 use crate::sessions::SessionKey;
+use crate::sessions::key::is_session_id;
 
 /// How long `agent.wait` waits when it is not told, ms.
 const WAIT_MS: u64 = 30_000;
@@ -32,7 +33,7 @@ pub async fn agent(call: Call) -> Outcome {
     let params: AgentParams = call.params()?;
     let config = call.parts.config.current();
     check_names(&call, &params, &config)?;
-    let key = chosen_session(&call, &params, &config)?;
+    let chosen = chosen_session(&call, &params, &config)?;
     let attachments = params.attachments.as_deref().unwrap_or_default();
     let images =
         pictures(attachments).map_err(|why| GatewayError::invalid(format!("Error: {why}")))?;
@@ -50,8 +51,8 @@ pub async fn agent(call: Call) -> Outcome {
             };
         }
     };
-    let row = match &key {
-        Ok(key) => call.parts.sessions.get(key).map_err(failed)?,
+    let row = match &chosen {
+        Ok(chosen) => call.parts.sessions.get(&chosen.key).map_err(failed)?,
         Err(_) => None,
     };
     delivery::check_send_policy(&config, row.as_ref())?;
@@ -71,7 +72,11 @@ pub async fn agent(call: Call) -> Outcome {
     ticket.note(serde_json::to_value(&accepted).unwrap_or_default());
     call.accepted(&accepted);
     let best_effort = params.best_effort_deliver == Some(true);
-    let turn = key.map(|key| Turn {
+    let begun = match chosen {
+        Ok(chosen) => chosen.begin(&call.parts).await,
+        Err(why) => Err(why),
+    };
+    let turn = begun.map(|key| Turn {
         run_id: run_id.clone(),
         key,
         text: params.message,
@@ -136,13 +141,42 @@ fn check_names(call: &Call, params: &AgentParams, config: &Config) -> Result<(),
     }
 }
 
-/// The session to run in: by key, by agent, by session id, or the one direct chats share. The
-/// inner error is told after the run was accepted, as clients are used to.
+/// The session to run in.
+struct Chosen {
+    key: SessionKey,
+    /// The id that its transcript gets when the session is not there yet.
+    begins_as: Option<String>,
+}
+
+impl Chosen {
+    fn known(key: SessionKey) -> Chosen {
+        Chosen {
+            key,
+            begins_as: None,
+        }
+    }
+
+    /// The session, made if it has to be. The error is for the client.
+    async fn begin(self, parts: &Parts) -> Result<SessionKey, String> {
+        if let Some(id) = &self.begins_as {
+            let begun = parts.sessions.begin_as(&self.key, id).await;
+            begun.map_err(|error| {
+                tracing::error!(key = %self.key, %error, "session not begun");
+                "the session store failed".to_owned()
+            })?;
+        }
+        Ok(self.key)
+    }
+}
+
+/// The session to run in: by key, by agent, by session id (a new one begins a session), or the
+/// one direct chats share. The inner error is told after the run was accepted, as clients are
+/// used to.
 fn chosen_session(
     call: &Call,
     params: &AgentParams,
     config: &Config,
-) -> Result<Result<SessionKey, String>, GatewayError> {
+) -> Result<Result<Chosen, String>, GatewayError> {
     let agent_id = params
         .agent_id
         .as_deref()
@@ -158,11 +192,11 @@ fn chosen_session(
             Some(id) if id != of_key => Err(call.invalid(&format!(
                 "agent \"{id}\" does not match session key agent \"{of_key}\""
             ))),
-            _ => Ok(Ok(key)),
+            _ => Ok(Ok(Chosen::known(key))),
         };
     }
     if let Some(id) = agent_id {
-        return Ok(Ok(SessionKey::main_of(&id, config)));
+        return Ok(Ok(Chosen::known(SessionKey::main_of(&id, config))));
     }
     let given = |text: &Option<String>| {
         text.as_deref()
@@ -170,15 +204,23 @@ fn chosen_session(
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
     };
+    let default = config.agents.default_id();
     if let Some(session_id) = given(&params.session_id) {
-        let mut all = call.parts.sessions.all().map_err(failed)?.into_iter();
-        let found = all.find(|(_, row)| row.session_id == session_id);
-        return Ok(found
-            .map(|(key, _)| key)
-            .ok_or_else(|| format!("no session has the id {session_id}")));
+        if !is_session_id(&session_id) {
+            let shown = session_id.escape_debug();
+            return Ok(Err(format!("Invalid session ID: {shown}")));
+        }
+        let found = call.parts.sessions.by_id(&session_id).map_err(failed)?;
+        return Ok(Ok(match found {
+            Some(key) => Chosen::known(key),
+            None => Chosen {
+                key: SessionKey::of_id(default, &session_id),
+                begins_as: Some(session_id),
+            },
+        }));
     }
     if given(&params.to).is_some() {
-        return Ok(Ok(SessionKey::main_of(config.agents.default_id(), config)));
+        return Ok(Ok(Chosen::known(SessionKey::main_of(default, config))));
     }
     Ok(Err(NOWHERE.to_owned()))
 }

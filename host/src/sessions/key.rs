@@ -81,6 +81,12 @@ impl SessionKey {
         Self::within(agent, "main", config)
     }
 
+    /// The session that a client names by a transcript's id which no session has yet.
+    pub fn of_id(agent: &str, session_id: &str) -> SessionKey {
+        let rest = part(session_id);
+        SessionKey(format!("agent:{}:explicit:{rest}", agent_slug(agent)))
+    }
+
     /// The session of a direct chat, as `session.dmScope` and `session.identityLinks` say.
     pub fn for_direct(
         config: &Config,
@@ -201,6 +207,15 @@ pub fn agent_slug(text: &str) -> String {
     } else {
         slug
     }
+}
+
+/// True for a text that may name a transcript: letters, digits, `.`, `_`, `-`, the first a letter
+/// or digit, at most [`limits::SESSION_ID_CHARS_MAX`].
+pub fn is_session_id(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphanumeric())
+        && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && text.len() <= limits::SESSION_ID_CHARS_MAX
 }
 
 /// One part of a key from outside text: trimmed, lower case, without control characters.
@@ -368,6 +383,19 @@ mod tests {
         );
         let direct = SessionKey::for_direct(&config, "main", "telegram", "default", "7");
         assert_eq!((direct.as_str(), direct.agent_id()), ("global", None));
+    }
+
+    #[test]
+    fn ids_of_transcripts() {
+        for id in ["9", "My-Id.2_x", "4b8746f7-49b7-4477-94ad-9356f1c3957c"] {
+            assert!(is_session_id(id), "{id}");
+        }
+        let long = "x".repeat(limits::SESSION_ID_CHARS_MAX + 1);
+        for id in ["", "-x", ".", "../x", "a/b", "a b", "é", long.as_str()] {
+            assert!(!is_session_id(id), "{id}");
+        }
+        let key = SessionKey::of_id("Ops", "My-Id");
+        assert_eq!(key.as_str(), "agent:ops:explicit:my-id");
     }
 
     #[test]

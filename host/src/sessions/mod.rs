@@ -74,6 +74,33 @@ impl Sessions {
         disk::get(&self.store, key.as_str())
     }
 
+    /// The session whose transcript has this id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub fn by_id(&self, session_id: &str) -> Result<Option<SessionKey>, StoreError> {
+        let rows = self.all()?.into_iter();
+        let mut found = rows.filter(|(_, row)| row.session_id == session_id);
+        Ok(found.next().map(|(key, _)| key))
+    }
+
+    /// Makes a session whose transcript has this id, unless the session is there already.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn begin_as(&self, key: &SessionKey, session_id: &str) -> Result<(), StoreError> {
+        if self.get(key)?.is_some() {
+            return Ok(());
+        }
+        let session_id = session_id.to_owned();
+        let begun = self.change(key, move |row| {
+            if row.updated_at == 0 {
+                row.session_id = session_id;
+            }
+        });
+        begun.await.map(|_| ())
+    }
+
     /// Every session, newest first.
     ///
     /// # Errors
