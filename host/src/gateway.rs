@@ -39,7 +39,7 @@ use crate::store::Store;
 use crate::telemetry::{self, LogGuard, LogOptions};
 use crate::timers;
 use crate::timers::health::{HealthBoard, Sources};
-use crate::timers::heartbeat::Heartbeats;
+use crate::timers::heartbeat::{self, Heartbeats};
 
 /// What the command line says about running a gateway; `None` leaves it to the configuration.
 #[derive(Clone, Debug, Default)]
@@ -405,7 +405,14 @@ fn build_parts(
     let health = HealthBoard::start(sources, &sets.timers);
     timers::tick::start(hub.clone(), clock, dedupe.clone(), &sets.timers);
     let heartbeats = Heartbeats::new(hub.clone());
-    heartbeats.start(agent.clone(), config.clone(), clock, &sets.timers);
+    let needs = heartbeat::Parts {
+        agent: agent.clone(),
+        channels: channels.clone(),
+        sessions: sessions.clone(),
+        config: config.clone(),
+        clock,
+    };
+    heartbeats.start(needs, &sets.timers);
     Ok(Parts {
         started_ms: clock.now_ms(),
         tasks: sets.owners.child("work"),

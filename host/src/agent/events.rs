@@ -27,7 +27,8 @@ pub struct RunEvents {
     key: SessionKey,
     /// False for runs of the gateway itself (heartbeats): they have no `chat` events.
     chat: bool,
-    heartbeat: bool,
+    /// In a heartbeat's run, the characters beside its acknowledgement that still make it one.
+    heartbeat: Option<usize>,
     seq: u64,
     started_at: u64,
     text: String,
@@ -39,13 +40,19 @@ pub struct RunEvents {
 
 impl RunEvents {
     /// The events of a run that has not started yet.
-    pub fn new(hub: Hub, clock: Clock, run_id: &str, key: &SessionKey, heartbeat: bool) -> Self {
+    pub fn new(
+        hub: Hub,
+        clock: Clock,
+        run_id: &str,
+        key: &SessionKey,
+        heartbeat: Option<usize>,
+    ) -> Self {
         RunEvents {
             hub,
             clock,
             run_id: run_id.to_owned(),
             key: key.clone(),
-            chat: !heartbeat,
+            chat: heartbeat.is_none(),
             heartbeat,
             seq: 0,
             started_at: 0,

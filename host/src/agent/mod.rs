@@ -89,7 +89,15 @@ pub enum Origin {
         sender_label: Option<String>,
     },
     /// The gateway's own look-around: `agent` events, but no `chat` events.
-    Heartbeat,
+    Heartbeat {
+        /// Characters beside the acknowledgement that still make it one.
+        ack_max_chars: usize,
+    },
+    /// A cron job in a session of its own. A run of the same id is not run again, as for channels.
+    Cron {
+        /// What the model reads instead of the plain text.
+        prompt: String,
+    },
 }
 
 /// Who started a run, and so may stop it.

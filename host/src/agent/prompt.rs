@@ -30,7 +30,8 @@ pub fn text_of(turn: &Turn, text: &str, config: &Config, now_ms: u64, after_abor
         }
         Origin::Agent => stamped(text, now_ms, zone),
         Origin::Channel { facts, .. } => with_facts(facts, text),
-        Origin::Heartbeat => text.to_owned(),
+        Origin::Heartbeat { .. } => text.to_owned(),
+        Origin::Cron { prompt } => prompt.clone(),
     };
     if after_abort {
         format!("{ABORTED_NOTE}\n\n{text}")

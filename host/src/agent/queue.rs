@@ -150,7 +150,7 @@ pub fn submit(inner: &Arc<Inner>, turn: Turn) -> Result<Run, SubmitError> {
 
 /// Ends the own run id of a message that will be answered together with others.
 fn collected(inner: &Inner, run: &Run, end: &EndSender) {
-    let mut events = RunEvents::new(inner.hub.clone(), inner.clock, &run.run_id, &run.key, false);
+    let mut events = RunEvents::new(inner.hub.clone(), inner.clock, &run.run_id, &run.key, None);
     events.queued();
     let now = inner.clock.now_ms();
     let outcome = RunOutcome::unstarted(&run.run_id, &run.key, Ending::Collected, now);
@@ -322,7 +322,7 @@ pub async fn abort(
     for Waiting { turn, end } in dropped {
         keep(inner, &turn).await;
         let Some(end) = end else { continue };
-        let mut events = RunEvents::new(inner.hub.clone(), inner.clock, &turn.run_id, key, false);
+        let mut events = RunEvents::new(inner.hub.clone(), inner.clock, &turn.run_id, key, None);
         events.abort(reason);
         let now = inner.clock.now_ms();
         let ending = RunOutcome::unstarted(&turn.run_id, key, Ending::Aborted, now);

@@ -32,7 +32,10 @@ const STOPPING: &str = "the gateway is stopping";
 
 /// Runs a turn to its end.
 pub async fn run(inner: &Inner, turn: &Turn, switch: &AbortSwitch) -> RunOutcome {
-    let heartbeat = matches!(turn.origin, Origin::Heartbeat);
+    let heartbeat = match turn.origin {
+        Origin::Heartbeat { ack_max_chars } => Some(ack_max_chars),
+        _ => None,
+    };
     let events = RunEvents::new(
         inner.hub.clone(),
         inner.clock,
@@ -137,10 +140,18 @@ impl Work<'_> {
         cut(switch, self.inner.tasks.stop_token(), time).await
     }
 
+    /// True for a run that is made again after a restart, under the same id.
+    fn is_replayable(&self) -> bool {
+        matches!(
+            self.turn.origin,
+            Origin::Channel { .. } | Origin::Cron { .. }
+        )
+    }
+
     /// The key under which a message of this run is appended once, for runs that may be replayed.
     fn append_key(&self, role: &str) -> Option<String> {
-        let replayable = matches!(self.turn.origin, Origin::Channel { .. });
-        replayable.then(|| format!("{}:{role}", self.turn.run_id))
+        self.is_replayable()
+            .then(|| format!("{}:{role}", self.turn.run_id))
     }
 
     /// Puts the message into the transcript. Gives the answer if the run was made before.
@@ -164,7 +175,7 @@ impl Work<'_> {
         let sender_label = match &self.turn.origin {
             Origin::Chat { label, .. } => Some(label.clone()),
             Origin::Channel { sender_label, .. } => sender_label.clone(),
-            Origin::Agent | Origin::Heartbeat => None,
+            Origin::Agent | Origin::Heartbeat { .. } | Origin::Cron { .. } => None,
         };
         let user = InputRow {
             text: text.to_owned(),
@@ -389,8 +400,8 @@ impl Work<'_> {
             (Ending::Aborted, _) => self.events.abort(AbortReason::Rpc),
             (Ending::TimedOut, _) => self.events.end(true),
             (Ending::Answered, _) => self.events.end(false),
-            // A message of a channel is run again after the restart.
-            (Ending::Interrupted, _) if matches!(self.turn.origin, Origin::Channel { .. }) => {}
+            // A message of a channel or a job is run again after the restart.
+            (Ending::Interrupted, _) if self.is_replayable() => {}
             _ => self
                 .events
                 .fail(outcome.error.as_deref().unwrap_or("the run failed")),

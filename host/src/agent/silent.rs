@@ -7,8 +7,6 @@
 pub const NO_REPLY: &str = "NO_REPLY";
 /// The whole reply of a heartbeat that found nothing to tell.
 pub const HEARTBEAT_OK: &str = "HEARTBEAT_OK";
-/// Other characters a heartbeat's acknowledgement may hold beside its token.
-const HEARTBEAT_EXTRA_CHARS_MAX: usize = 300;
 
 /// True while the text so far may still become a silent reply; nothing is shown until then.
 pub fn may_become_silent(text: &str) -> bool {
@@ -17,14 +15,15 @@ pub fn may_become_silent(text: &str) -> bool {
 }
 
 /// True when the whole reply is silent: neither delivered nor shown. In a heartbeat's run the
-/// acknowledgement may stand beside a few other words.
-pub fn is_silent(text: &str, heartbeat: bool) -> bool {
+/// acknowledgement may stand beside so many other characters.
+pub fn is_silent(text: &str, heartbeat: Option<usize>) -> bool {
     let text = text.trim();
     if text.is_empty() || text == NO_REPLY || text == HEARTBEAT_OK {
         return true;
     }
     let at_edge = text.starts_with(HEARTBEAT_OK) || text.ends_with(HEARTBEAT_OK);
-    heartbeat && at_edge && text.chars().count() - HEARTBEAT_OK.len() <= HEARTBEAT_EXTRA_CHARS_MAX
+    let beside = text.chars().count().saturating_sub(HEARTBEAT_OK.len());
+    at_edge && heartbeat.is_some_and(|most| beside <= most)
 }
 
 #[cfg(test)]
@@ -43,15 +42,15 @@ mod tests {
 
     #[test]
     fn the_whole_text_decides() {
-        assert!(is_silent(" NO_REPLY\n", false));
-        assert!(is_silent("HEARTBEAT_OK", false));
-        assert!(!is_silent("NO", false));
-        assert!(!is_silent("HEARTBEAT_OK all quiet", false));
-        assert!(is_silent("HEARTBEAT_OK all quiet", true));
-        assert!(is_silent("All quiet. HEARTBEAT_OK", true));
+        assert!(is_silent(" NO_REPLY\n", None));
+        assert!(is_silent("HEARTBEAT_OK", None));
+        assert!(!is_silent("NO", None));
+        assert!(!is_silent("HEARTBEAT_OK all quiet", None));
+        assert!(is_silent("HEARTBEAT_OK all quiet", Some(300)));
+        assert!(is_silent("All quiet. HEARTBEAT_OK", Some(300)));
         assert!(!is_silent(
             &format!("HEARTBEAT_OK {}", "x".repeat(400)),
-            true
+            Some(300)
         ));
     }
 }

@@ -100,11 +100,11 @@ fn model(config: &Config) -> Option<String> {
 fn heartbeats(config: &Config) -> StatusHeartbeat {
     let default = config.agents.default_id();
     let agents = config.agents.ids().into_iter().map(|id| {
-        let every = heartbeat::interval(config).filter(|_| id == default);
+        let every = heartbeat::interval(config, id);
         StatusAgentHeartbeat {
             agent_id: id.to_owned(),
             enabled: every.is_some(),
-            every: heartbeat::spell(every),
+            every: heartbeat::settings::spell(every),
             every_ms: every.map(millis),
         }
     });

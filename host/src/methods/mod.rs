@@ -258,6 +258,8 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("system-presence", |c| Box::pin(presence::list(c))),
     ("system-event", |c| Box::pin(presence::system_event(c))),
     ("last-heartbeat", |c| Box::pin(system::last_heartbeat(c))),
+    ("set-heartbeats", |c| Box::pin(system::set_heartbeats(c))),
+    ("wake", |c| Box::pin(system::wake(c))),
     ("gateway.identity.get", |c| Box::pin(system::identity(c))),
     ("agent", |c| Box::pin(agent::agent(c))),
     ("agent.wait", |c| Box::pin(agent::wait(c))),

@@ -144,7 +144,7 @@ impl HealthBoard {
         let config = sources.config.current();
         let ids = config.agents.ids();
         let agents: Vec<AgentHealth> = ids.iter().map(|id| self.agent(&config, id)).collect();
-        let every = heartbeat::interval(&config);
+        let every = heartbeat::interval(&config, config.agents.default_id());
         Health {
             ok: true,
             ts: sources.clock.now_ms(),
@@ -161,20 +161,21 @@ impl HealthBoard {
 
     fn agent(&self, config: &Config, id: &str) -> AgentHealth {
         let is_default = id == config.agents.default_id();
-        let settings = &config.agents.defaults.heartbeat;
-        let every = heartbeat::interval(config).filter(|_| is_default);
+        let settings = heartbeat::settings::of(config, id);
+        let every = settings.as_ref().and_then(|own| own.interval());
+        let settings = settings.unwrap_or_default();
         AgentHealth {
             agent_id: id.to_owned(),
             name: config.agents.get(id).and_then(|a| a.name.clone()),
             is_default,
             heartbeat: AgentHeartbeat {
                 enabled: every.is_some(),
-                every: heartbeat::spell(every),
+                every: heartbeat::settings::spell(every),
                 every_ms: every.map(millis),
-                prompt: heartbeat::prompt(config).to_owned(),
-                target: settings.target.clone().unwrap_or_else(|| "none".into()),
+                prompt: settings.prompt().to_owned(),
+                target: settings.target().to_owned(),
                 model: None,
-                ack_max_chars: u64::from(heartbeat::ack_max_chars(config)),
+                ack_max_chars: u64::from(settings.ack_max_chars()),
             },
             sessions: self.sessions(config, id),
         }

@@ -104,7 +104,7 @@ pub(super) const TYPES: &[Kind] = kinds! {
         Health, AgentHealth, AgentHeartbeat, SessionsHealth, RecentSession, Status, LinkChannel,
         StatusHeartbeat, StatusAgentHeartbeat, StatusSessions, StatusSessionDefaults,
         StatusAgentSessions, StatusSession, GatewayIdentity, Tick, Shutdown, HeartbeatStatus,
-        HeartbeatIndicator, Heartbeat, Done,
+        HeartbeatIndicator, Heartbeat, WakeParams, WakeMode, Woken, HeartbeatsSet, Done,
     }
 };
 

@@ -134,7 +134,11 @@ async fn a_silent_reply_is_decided_on_the_whole_text() {
 async fn a_heartbeat_has_no_chat_events() {
     let bench = Bench::echo();
     bench
-        .submit("r1", "HEARTBEAT_OK fine", Origin::Heartbeat)
+        .submit(
+            "r1",
+            "HEARTBEAT_OK fine",
+            Origin::Heartbeat { ack_max_chars: 300 },
+        )
         .done()
         .await;
     let events = bench.events();
