@@ -90,6 +90,25 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The system's. The old file is untouched then.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write_with(path, mode, |file| file.write_all(bytes))
+}
+
+/// Like [`write_private`] for what should not be in memory at once: `write` gets the new file.
+///
+/// # Errors
+/// The system's, or that of `write`. The old file is untouched then.
+pub fn write_private_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    write_with(path, 0o600, write)
+}
+
+fn write_with(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
@@ -100,7 +119,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
             .truncate(true)
             .mode(0o600)
             .open(&temporary)?;
-        file.write_all(bytes)?;
+        write(&mut file)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;

@@ -384,6 +384,26 @@ pub const HISTORY_TEXT_CHARS_MAX: usize = 12_000;
 pub const HISTORY_MESSAGE_BYTES_MAX: usize = 128 * 1024;
 /// Largest answer of `chat.history`, bytes of JSON.
 pub const HISTORY_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Sessions that `sessions.preview` looks at.
+pub const PREVIEW_SESSIONS_MAX: usize = 64;
+/// Messages of a preview when it is not told how many, and at most.
+pub const PREVIEW_MESSAGES: usize = 12;
+/// See [`PREVIEW_MESSAGES`].
+pub const PREVIEW_MESSAGES_MAX: usize = 50;
+/// Characters of one message in a preview when it is not told how many, and at most.
+pub const PREVIEW_CHARS: usize = 240;
+/// See [`PREVIEW_CHARS`].
+pub const PREVIEW_CHARS_MAX: usize = 2_000;
+/// Messages that stay when a session is shortened and nobody says how many.
+pub const COMPACT_MESSAGES: u64 = 400;
+/// Messages that `sessions.get` answers when it is not told how many, and at most.
+pub const GET_MESSAGES: usize = 200;
+/// See [`GET_MESSAGES`].
+pub const GET_MESSAGES_MAX: usize = 10_000;
+/// Messages of a transcript read, and exported, at a time.
+pub const EXPORT_MESSAGES: usize = 200;
+/// How often a session that grows while it is kept as a file is tried to be deleted or shortened.
+pub const ARCHIVE_TRIES_MAX: u32 = 3;
 /// Largest attachment, bytes after base64.
 pub const ATTACHMENT_BYTES_MAX: usize = 5_000_000;
 /// Sessions whose newest and first messages `sessions.list` reads on request.

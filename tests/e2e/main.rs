@@ -30,6 +30,7 @@ mod rights;
 mod secrets;
 mod send;
 mod sessions;
+mod sessions_removal;
 mod setup_codes;
 mod shutdown;
 mod tailscale;

@@ -18,8 +18,8 @@ const PAIRING: &str = "node.pair.request node.pair.list node.pair.approve node.p
 const READ: &str = "status doctor.memory.status logs.tail channels.status usage.status usage.cost \
     tts.status tts.providers models.list tools.catalog agents.list agent.identity.get \
     agents.files.list agents.files.get skills.status voicewake.get sessions.list sessions.get \
-    sessions.preview sessions.resolve sessions.usage sessions.usage.timeseries \
-    sessions.usage.logs cron.list cron.status cron.runs gateway.identity.get system-presence \
+    sessions.preview sessions.resolve sessions.export sessions.usage \
+    sessions.usage.timeseries sessions.usage.logs cron.list cron.status cron.runs gateway.identity.get system-presence \
     last-heartbeat node.list node.describe chat.history config.get config.schema.lookup \
     talk.config";
 

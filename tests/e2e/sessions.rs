@@ -1,4 +1,4 @@
-//! `sessions.*`: the list, settings, a fresh start.
+//! `sessions.*`: the list, settings, a fresh start; looking into sessions; taking them away.
 
 use serde_json::{Value, json};
 use support::{Client, Gateway, Login};
@@ -171,4 +171,166 @@ async fn a_fresh_start() {
         .ok("chat.history", json!({ "sessionKey": "main" }))
         .await;
     assert_ne!(renewed["sessionId"], answer["entry"]["sessionId"]);
+}
+
+#[tokio::test]
+async fn previews() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    let long = "long words ".repeat(40);
+    talk(&mut client, "demo", "look").await;
+    talk(&mut client, "demo", &long).await;
+    client.ok("sessions.reset", json!({ "key": "bare" })).await;
+    let keys = json!(["demo", "agent:main:nosuch", "bare", "agent:"]);
+    let params = json!({ "keys": keys, "limit": 3, "maxChars": 20 });
+    let answer = client.ok("sessions.preview", params).await;
+    assert!(answer["ts"].is_u64());
+    let previews = answer["previews"].as_array().unwrap();
+    let statuses: Vec<_> = previews
+        .iter()
+        .map(|p| (p["key"].as_str().unwrap(), p["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        statuses,
+        [
+            ("demo", "ok"),
+            ("agent:main:nosuch", "missing"),
+            ("bare", "empty"),
+            ("agent:", "missing")
+        ]
+    );
+    let items = previews[0]["items"].as_array().unwrap();
+    assert_eq!(items.len(), 3);
+    assert_eq!(
+        items[1],
+        json!({ "role": "user", "text": "long words long w..." })
+    );
+    assert_eq!(previews[1]["items"], json!([]));
+}
+
+#[tokio::test]
+async fn sessions_are_found() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    talk(&mut client, "main", "one").await;
+    talk(&mut client, "demo", "two").await;
+    let params = json!({ "key": "demo", "label": "Demo" });
+    let entry = client.ok("sessions.patch", params).await["entry"].clone();
+    for (params, key) in [
+        (json!({ "key": "main" }), "agent:main:main"),
+        (json!({ "label": "Demo" }), "agent:main:demo"),
+        (
+            json!({ "sessionId": entry["sessionId"] }),
+            "agent:main:demo",
+        ),
+    ] {
+        let answer = client.ok("sessions.resolve", params).await;
+        assert_eq!(answer, json!({ "ok": true, "key": key }));
+    }
+    for (params, message) in [
+        (
+            json!({ "label": "nope" }),
+            "No session found with label: nope",
+        ),
+        (
+            json!({ "key": "agent:main:nosuch" }),
+            "No session found: agent:main:nosuch",
+        ),
+        (
+            json!({ "key": "main", "label": "x" }),
+            "Provide either key, sessionId, or label (not multiple)",
+        ),
+        (json!({}), "Either key, sessionId, or label is required"),
+        (
+            json!({ "label": "Demo", "agentId": "other" }),
+            "No session found with label: Demo",
+        ),
+    ] {
+        let error = client.refused("sessions.resolve", params).await;
+        assert_eq!(
+            error,
+            json!({ "code": "INVALID_REQUEST", "message": message })
+        );
+    }
+}
+
+/// As the model was told them, with the gateway's own texts in their recorded form.
+#[tokio::test]
+async fn messages_as_they_are() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    talk(&mut client, "demo", "plain").await;
+    let note = json!({ "sessionKey": "demo", "message": "injected note", "label": "ops" });
+    client.ok("chat.inject", note).await;
+    let answer = client
+        .ok(
+            "sessions.get",
+            json!({ "key": "demo", "limit": 1, "more": 1 }),
+        )
+        .await;
+    let messages = answer["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 1);
+    let mut note = messages[0].clone();
+    note.as_object_mut().unwrap().remove("timestamp");
+    let free = json!({ "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "total": 0 });
+    assert_eq!(
+        note,
+        json!({
+            "role": "assistant", "content": [{ "type": "text", "text": "[ops]\n\ninjected note" }],
+            "stopReason": "stop", "api": "openai-responses", "provider": "openclaw",
+            "model": "gateway-injected",
+            "usage": {
+                "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "totalTokens": 0,
+                "cost": free,
+            },
+        })
+    );
+    let all = client
+        .ok("sessions.get", json!({ "sessionKey": "agent:main:demo" }))
+        .await;
+    let told = all["messages"][0]["content"][0]["text"].as_str().unwrap();
+    assert!(
+        told.starts_with("Sender (untrusted metadata):") && told.ends_with("plain"),
+        "{told}"
+    );
+    let none = client.ok("sessions.get", json!({ "key": "nosuch" })).await;
+    assert_eq!(none, json!({ "messages": [] }));
+    let error = client.refused("sessions.get", json!({ "key": " " })).await;
+    assert_eq!(error["message"], "key required");
+}
+
+#[tokio::test]
+async fn a_transcript_is_exported_in_pages() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.operator().await;
+    for number in 0..101 {
+        let note = json!({ "sessionKey": "main", "message": format!("note {number}") });
+        if number == 0 {
+            talk(&mut client, "main", "begin").await;
+        }
+        client.ok("chat.inject", note.clone()).await;
+        client.ok("chat.inject", note).await;
+    }
+    let mut params = json!({ "key": "main" });
+    let mut found = Vec::new();
+    let mut pages = 0;
+    loop {
+        let page = client.ok("sessions.export", params).await;
+        found.extend(page["lines"].as_array().unwrap().clone());
+        pages += 1;
+        if page["next"].is_null() {
+            break;
+        }
+        params = json!({ "key": "main", "from": page["next"], "parent": page["parent"] });
+    }
+    assert_eq!((found.len(), pages), (205, 2));
+    assert_eq!(found[0]["type"], "session");
+    assert_eq!(found[1]["parentId"], Value::Null);
+    for pair in found[1..].windows(2) {
+        assert_eq!(pair[1]["parentId"], pair[0]["id"]);
+    }
+    let error = client
+        .refused("sessions.export", json!({ "key": "x" }))
+        .await;
+    assert_eq!(error["message"], "No session found: agent:main:x");
 }

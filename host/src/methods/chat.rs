@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway_schemas::chat::{
     ChatAbortParams, ChatAborted, ChatHistory, ChatHistoryParams, ChatInjectParams, ChatInjected,
-    ChatSendParams, ChatSendRun, ChatSendStatus, Cost, Message,
+    ChatSendParams, ChatSendRun, ChatSendStatus,
 };
 use gateway_schemas::error::{ErrorCode, ErrorShape};
 use serde_json::{Value, json};
@@ -242,10 +242,7 @@ pub async fn inject(call: Call) -> Outcome {
         .await
         .map_err(failed)?;
     let id = appended.message.id.clone();
-    let mut message = transcript::message(&appended.message);
-    if let Some(Message::Assistant(said)) = &mut message {
-        free_of_charge(said.usage.as_mut().and_then(|usage| usage.cost.as_mut()));
-    }
+    let message = Some(transcript::raw(&appended.message));
     call.parts
         .hub
         .publish(final_event(&format!("inject-{id}"), &key, 0, message));
@@ -253,17 +250,4 @@ pub async fn inject(call: Call) -> Outcome {
         ok: true,
         message_id: id,
     })
-}
-
-/// Events of the gateway's own texts name every part of the cost, the history only the sum.
-fn free_of_charge(cost: Option<&mut Cost>) {
-    if let Some(cost) = cost {
-        *cost = Cost {
-            input: Some(0.0),
-            output: Some(0.0),
-            cache_read: Some(0.0),
-            cache_write: Some(0.0),
-            total: 0.0,
-        };
-    }
 }

@@ -4,7 +4,9 @@
 //! (last route), and the methods. The database is the truth; nothing is cached. Promises that an
 //! append under a key happens once, however often it is asked for.
 
+pub mod archive;
 pub mod key;
+mod removal;
 pub mod renewal;
 pub mod settings;
 pub mod shown;
@@ -14,13 +16,16 @@ pub mod transcript;
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
 use crate::store::sessions::{self as disk, BodyRow, InputRow};
+use crate::store::transcripts;
 use crate::store::{Store, StoreError};
 
+pub use crate::store::transcripts::Appended;
 pub use disk::{
-    AbortRow, Appended, AssistantRow, ChatFacts, ImageRow, MessageRow, RouteRow, SessionRow,
-    SettingsRow, TokensRow,
+    AbortRow, AssistantRow, ChatFacts, ImageRow, MessageRow, RouteRow, SessionRow, SettingsRow,
+    TokensRow,
 };
 pub use key::{KeyError, Room, SessionKey};
+pub use removal::{Compacted, RemovalError};
 pub use system_events::{SystemEvent, SystemEvents};
 
 /// Provider of texts that the gateway itself puts into a transcript.
@@ -206,7 +211,7 @@ impl Sessions {
     ) -> Result<Appended, StoreError> {
         let message = self.message(append_key, BodyRow::User(user));
         let (fresh, config, clock) = (self.fresh_row(), self.config.current(), self.clock);
-        disk::append(&self.store, key.as_str(), message, move |old| {
+        transcripts::append(&self.store, key.as_str(), message, move |old| {
             let mut row = old.unwrap_or(fresh);
             let now = clock.now_ms();
             if row.system_sent && renewal::is_due(&config, row.updated_at, now) {
@@ -236,7 +241,7 @@ impl Sessions {
     {
         let message = self.message(append_key, BodyRow::Assistant(assistant));
         let (fresh, now) = (self.fresh_row(), self.clock.now_ms());
-        disk::append(&self.store, key.as_str(), message, move |old| {
+        transcripts::append(&self.store, key.as_str(), message, move |old| {
             let mut row = old.unwrap_or(fresh);
             touch(&mut row);
             row.updated_at = now;
@@ -279,7 +284,7 @@ impl Sessions {
     /// [`StoreError`] when the database fails or a message is damaged.
     pub fn history(&self, key: &SessionKey, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
         match self.get(key)? {
-            Some(row) => disk::tail(&self.store, &row.session_id, limit),
+            Some(row) => transcripts::tail(&self.store, &row.session_id, limit),
             None => Ok(Vec::new()),
         }
     }
@@ -289,7 +294,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] when the database fails or a message is damaged.
     pub fn beginning(&self, row: &SessionRow, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
-        disk::head(&self.store, &row.session_id, limit)
+        transcripts::head(&self.store, &row.session_id, limit)
     }
 
     /// The newest messages of a transcript, oldest first.
@@ -297,7 +302,20 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] when the database fails or a message is damaged.
     pub fn ending(&self, row: &SessionRow, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
-        disk::tail(&self.store, &row.session_id, limit)
+        transcripts::tail(&self.store, &row.session_id, limit)
+    }
+
+    /// The oldest messages of a transcript from number `from` on, with their numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails or a message is damaged.
+    pub fn page(
+        &self,
+        row: &SessionRow,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, MessageRow)>, StoreError> {
+        transcripts::page(&self.store, &row.session_id, from, limit)
     }
 
     /// The message that was appended to a transcript under `append_key`.
@@ -309,7 +327,7 @@ impl Sessions {
         row: &SessionRow,
         append_key: &str,
     ) -> Result<Option<MessageRow>, StoreError> {
-        disk::by_key(&self.store, &row.session_id, append_key)
+        transcripts::by_key(&self.store, &row.session_id, append_key)
     }
 
     fn fresh_row(&self) -> SessionRow {

@@ -151,6 +151,25 @@ pub fn title(row: &SessionRow, beginning: &[MessageRow]) -> Option<String> {
         .map(|text| one_line(text, TITLE_CHARS_MAX))
 }
 
+/// One message of a preview; none when it has no text.
+pub fn preview_item(message: &MessageRow, chars_max: usize) -> Option<wire::PreviewItem> {
+    let (role, text) = match &message.body {
+        BodyRow::User(user) => (wire::PreviewRole::User, &user.text),
+        BodyRow::Assistant(said) => (wire::PreviewRole::Assistant, &said.text),
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let text = if text.chars().count() <= chars_max {
+        text.to_owned()
+    } else {
+        let cut: String = text.chars().take(chars_max.saturating_sub(3)).collect();
+        format!("{cut}...")
+    };
+    Some(wire::PreviewItem { role, text })
+}
+
 /// The beginning of the last message that has a text.
 pub fn preview(ending: &[MessageRow]) -> Option<String> {
     let text = ending.iter().rev().find_map(|message| {

@@ -1,4 +1,4 @@
-//! Transcripts as clients see them: `chat.history` and its cleaning.
+//! Transcripts as clients see them: `chat.history` and its cleaning, and messages as they are.
 //!
 //! Called by the methods. Pure: stored rows in, wire messages out. Promises the wire's bounds for
 //! one text, one message and the whole answer.
@@ -44,6 +44,55 @@ pub fn message(row: &MessageRow) -> Option<Message> {
             row.timestamp,
         )))),
     }
+}
+
+/// One stored message as it is: with what the model was told around it, and nothing removed.
+pub fn raw(row: &MessageRow) -> Message {
+    match &row.body {
+        BodyRow::User(user) => {
+            let mut message = user_message(user, row.timestamp);
+            let told = user.prompt.as_ref().unwrap_or(&user.text);
+            if let Some(text) = message.content.first_mut() {
+                *text = ContentPart::text(told);
+            }
+            message.sender_label = None;
+            Message::User(message)
+        }
+        BodyRow::Assistant(said) => {
+            let mut message = assistant_message(said, row.timestamp);
+            if let Some(ContentPart::Text { text }) = message.content.last_mut() {
+                text.clone_from(&said.text);
+            }
+            let cost = message.usage.as_mut().and_then(|usage| usage.cost.as_mut());
+            if let Some(cost) = cost.filter(|_| said.provider == GATEWAY_PROVIDER) {
+                *cost = Cost {
+                    input: Some(0.0),
+                    output: Some(0.0),
+                    cache_read: Some(0.0),
+                    cache_write: Some(0.0),
+                    total: 0.0,
+                };
+            }
+            Message::Assistant(Box::new(message))
+        }
+    }
+}
+
+/// The newest messages as they are, oldest first, as far as they fit into one answer.
+pub fn raw_tail(rows: &[MessageRow]) -> Vec<Message> {
+    let mut left = limits::HISTORY_BYTES_MAX;
+    let mut messages = Vec::new();
+    for row in rows.iter().rev() {
+        let message = raw(row);
+        let bytes = serde_json::to_string(&message).map_or(0, |text| text.len());
+        if bytes > left && !messages.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(bytes);
+        messages.push(message);
+    }
+    messages.reverse();
+    messages
 }
 
 fn user_message(user: &InputRow, timestamp: u64) -> UserMessage {

@@ -13,6 +13,7 @@ pub mod senders;
 pub mod plugin_kv;
 pub mod sessions;
 pub mod tables;
+pub mod transcripts;
 mod writer;
 
 use std::path::{Path, PathBuf};

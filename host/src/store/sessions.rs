@@ -1,14 +1,12 @@
-//! Sessions and transcripts on disk.
+//! Sessions on disk, and the types of what they hold; their messages are in [`super::transcripts`].
 //!
-//! Called by `crate::sessions` alone. Two tables and an index: the row of each session by its
-//! key, each message by `<session id>/<number>`, and messages that carry a key of their own by
-//! `<session id>/<key>`, so that a repeated append finds what is there. Promises that appending a
-//! message and updating its session's row are one transaction.
+//! Called by `crate::sessions` alone. One table: the row of each session by its key.
 
 use redb::{ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::tables::{SESSIONS, TRANSCRIPT_KEYS, TRANSCRIPTS};
+use super::tables::SESSIONS;
+use super::transcripts::{self, Extent};
 use super::{Store, StoreError, decode, get_json, put_json};
 
 /// One session as stored.
@@ -254,9 +252,9 @@ where
 {
     let key = key.to_owned();
     let job = move |txn: &WriteTransaction| {
-        let old = get_json(&txn.open_table(SESSIONS)?, "sessions", &key)?;
+        let old = row_in(txn, &key)?;
         let row = change(old, &Others { txn, key: &key })?;
-        put_json(txn, SESSIONS, &key, &row)?;
+        put_row(txn, &key, &row)?;
         Ok(row)
     };
     store.write(job).await
@@ -280,149 +278,63 @@ impl Others<'_> {
     }
 }
 
-/// What an append did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Appended {
-    /// The session's row afterwards.
-    pub row: SessionRow,
-    /// The message as it stands in the transcript.
-    pub message: MessageRow,
-    /// False when a message with the same key was there already and nothing was written.
-    pub fresh: bool,
-}
-
-/// Appends a message to the transcript of `key`. `touch` gets the row (if there is one) and gives
-/// the row to store with it, whose `session_id` says which transcript.
+/// Writes a session's row: the only place that does.
 ///
 /// # Errors
-/// What `touch` refuses with, or [`StoreError`].
-pub async fn append<T>(
-    store: &Store,
-    key: &str,
-    message: MessageRow,
-    touch: T,
-) -> Result<Appended, StoreError>
-where
-    T: FnOnce(Option<SessionRow>) -> Result<SessionRow, StoreError> + Send + 'static,
-{
-    let key = key.to_owned();
-    store
-        .write(move |txn| append_in(txn, &key, message, touch))
-        .await
-}
-
-fn append_in(
+/// [`StoreError::Io`].
+pub(super) fn put_row(
     txn: &WriteTransaction,
     key: &str,
-    message: MessageRow,
-    touch: impl FnOnce(Option<SessionRow>) -> Result<SessionRow, StoreError>,
-) -> Result<Appended, StoreError> {
-    let old: Option<SessionRow> = get_json(&txn.open_table(SESSIONS)?, "sessions", key)?;
-    let row = touch(old.clone())?;
-    let index = message
-        .key
-        .as_ref()
-        .map(|k| format!("{}/{k}", row.session_id));
-    if let Some(index) = &index {
-        let keys = txn.open_table(TRANSCRIPT_KEYS)?;
-        let place: Option<String> = get_json(&keys, "transcript_keys", index)?;
-        let table = txn.open_table(TRANSCRIPTS)?;
-        let found = place
-            .map(|place| get_json(&table, "transcripts", &place))
-            .transpose()?;
-        if let (Some(message), Some(row)) = (found.flatten(), old) {
-            return Ok(Appended {
-                row,
-                message,
-                fresh: false,
-            });
-        }
-    }
-    let place = next_place(txn, &row.session_id)?;
-    put_json(txn, TRANSCRIPTS, &place, &message)?;
-    if let Some(index) = index {
-        put_json(txn, TRANSCRIPT_KEYS, &index, &place)?;
-    }
-    put_json(txn, SESSIONS, key, &row)?;
-    Ok(Appended {
-        row,
-        message,
-        fresh: true,
-    })
+    row: &SessionRow,
+) -> Result<(), StoreError> {
+    put_json(txn, SESSIONS, key, row)
 }
 
-fn next_place(txn: &WriteTransaction, session_id: &str) -> Result<String, StoreError> {
-    let table = txn.open_table(TRANSCRIPTS)?;
-    let (from, to) = bounds(session_id);
-    let last = table
-        .range(from.as_str()..to.as_str())?
-        .next_back()
-        .transpose()?;
-    let number = last.and_then(|(place, _)| {
-        let (_, number) = place.value().rsplit_once('/')?;
-        u64::from_str_radix(number, 16).ok()
-    });
-    Ok(format!("{session_id}/{:016x}", number.map_or(0, |n| n + 1)))
-}
-
-/// The messages of a session id sort between these two; `0` follows `/`.
-fn bounds(session_id: &str) -> (String, String) {
-    (format!("{session_id}/"), format!("{session_id}0"))
-}
-
-/// The newest messages of a transcript, oldest first.
+/// Reads a session's row inside a write.
 ///
 /// # Errors
-/// [`StoreError`] when the database fails or a message is damaged.
-pub fn tail(store: &Store, session_id: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
-    let (from, to) = bounds(session_id);
-    store.read(|txn| {
-        let table = txn.open_table(TRANSCRIPTS)?;
-        let mut found = Vec::new();
-        for item in table.range(from.as_str()..to.as_str())?.rev().take(limit) {
-            let (place, value) = item?;
-            found.push(decode("transcripts", place.value(), value.value())?);
-        }
-        found.reverse();
-        Ok(found)
-    })
+/// [`StoreError`] when the database fails or the row is damaged.
+pub(super) fn row_in(txn: &WriteTransaction, key: &str) -> Result<Option<SessionRow>, StoreError> {
+    get_json(&txn.open_table(SESSIONS)?, "sessions", key)
 }
 
-/// The oldest messages of a transcript, oldest first.
-///
-/// # Errors
-/// [`StoreError`] when the database fails or a message is damaged.
-pub fn head(store: &Store, session_id: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
-    let (from, to) = bounds(session_id);
-    store.read(|txn| {
-        let table = txn.open_table(TRANSCRIPTS)?;
-        let items = table.range(from.as_str()..to.as_str())?.take(limit);
-        items
-            .map(|item| {
-                let (place, value) = item?;
-                decode("transcripts", place.value(), value.value())
-            })
-            .collect()
-    })
+/// What a deletion found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// The session is gone.
+    Gone,
+    /// There was none.
+    Unknown,
+    /// Its transcript is another one or longer than the caller has seen; nothing was done.
+    Changed,
 }
 
-/// The message that was appended under `key`, if any.
+/// Takes out the session of `key`, and its transcript too if `with_transcript`: provided that the
+/// transcript still is `seen`, so that no message goes that the caller has not kept elsewhere.
 ///
 /// # Errors
-/// [`StoreError`] when the database fails or the message is damaged.
-pub fn by_key(
+/// [`StoreError`] when the database fails or the row is damaged.
+pub async fn delete(
     store: &Store,
-    session_id: &str,
     key: &str,
-) -> Result<Option<MessageRow>, StoreError> {
-    let index = format!("{session_id}/{key}");
-    store.read(|txn| {
-        let keys = txn.open_table(TRANSCRIPT_KEYS)?;
-        let Some(place) = get_json::<String>(&keys, "transcript_keys", &index)? else {
-            return Ok(None);
+    seen: Extent,
+    with_transcript: bool,
+) -> Result<Deleted, StoreError> {
+    let key = key.to_owned();
+    let job = move |txn: &WriteTransaction| {
+        let Some(row) = row_in(txn, &key)? else {
+            return Ok(Deleted::Unknown);
         };
-        get_json(&txn.open_table(TRANSCRIPTS)?, "transcripts", &place)
-    })
+        if transcripts::extent_in(txn, &row.session_id)? != seen {
+            return Ok(Deleted::Changed);
+        }
+        if with_transcript {
+            transcripts::remove_in(txn, &row.session_id)?;
+        }
+        super::delete(txn, SESSIONS, &key)?;
+        Ok(Deleted::Gone)
+    };
+    store.write(job).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Sessions on disk: order, once-only appends, labels, damage.
 
 #![allow(clippy::unwrap_used)]
+use super::super::transcripts::{Appended, append, by_key, cut_before, extent, head, tail};
 use super::*;
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -107,4 +108,47 @@ async fn a_damaged_session_does_not_hide_the_others() {
         get(&store, "bad"),
         Err(StoreError::Damaged { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_session_goes_with_its_transcript_unless_it_grew() {
+    let (_dir, store) = store();
+    let key = "agent:main:main";
+    say(&store, "one", Some("k")).await;
+    let seen = extent(&store, "s1").unwrap();
+    say(&store, "two", None).await;
+    let gone = delete(&store, key, seen, true).await.unwrap();
+    assert_eq!(gone, Deleted::Changed);
+    let seen = extent(&store, "s1").unwrap();
+    assert_eq!((seen.first, seen.count()), (0, 2));
+    let gone = delete(&store, key, seen.clone(), true).await.unwrap();
+    assert_eq!(gone, Deleted::Gone);
+    assert!(tail(&store, "s1", 9).unwrap().is_empty());
+    assert!(by_key(&store, "s1", "k").unwrap().is_none());
+    let gone = delete(&store, key, seen, true).await.unwrap();
+    assert_eq!(gone, Deleted::Unknown);
+}
+
+#[tokio::test]
+async fn what_is_cut_off_is_gone_and_the_numbers_go_on() {
+    let (_dir, store) = store();
+    let key = "agent:main:main";
+    for n in 0..5 {
+        say(&store, &n.to_string(), Some(&format!("k{n}"))).await;
+    }
+    let seen = extent(&store, "s1").unwrap();
+    let clear = |row: &mut SessionRow| row.updated_at = 77;
+    assert!(
+        cut_before(&store, key, seen.clone(), 3, clear)
+            .await
+            .unwrap()
+    );
+    assert!(!cut_before(&store, key, seen, 4, clear).await.unwrap());
+    assert_eq!(get(&store, key).unwrap().unwrap().updated_at, 77);
+    assert_eq!(texts(&tail(&store, "s1", 9).unwrap()), ["3", "4"]);
+    assert!(by_key(&store, "s1", "k1").unwrap().is_none());
+    assert!(by_key(&store, "s1", "k4").unwrap().is_some());
+    say(&store, "5", None).await;
+    assert_eq!(texts(&head(&store, "s1", 9).unwrap()), ["3", "4", "5"]);
+    assert_eq!(extent(&store, "s1").unwrap().count(), 3);
 }

@@ -251,7 +251,9 @@ fn sample(schema: &Tree, full: bool, pick: usize) -> Value {
             }
         }
         Some("string") => json!("x".repeat(number("minLength").as_u64().unwrap_or(0) as usize)),
-        Some("array") if full => json!([sample(schema.get("items").unwrap(), full, pick)]),
+        Some("array") if full || number("minItems").as_u64() > Some(0) => {
+            json!([sample(schema.get("items").unwrap(), full, pick)])
+        }
         Some("array") => json!([]),
         Some("object") => Value::Object(sample_object(schema, full, pick)),
         Some(other) => panic!("type {other}"),

@@ -98,7 +98,11 @@ pub(super) const TYPES: &[Kind] = kinds! {
     sessions::{
         SessionsListParams, SessionsList, SessionsListDefaults, SessionKind, SessionRow,
         SessionOrigin, DeliveryContext, SessionsPatchParams, SessionsPatched, ResolvedModel,
-        ResetReason, SessionsResetParams, SessionsReset, SessionEntry,
+        ResetReason, SessionsResetParams, SessionsReset, SessionEntry, SessionsDeleteParams,
+        SessionsDeleted, SessionsCompactParams, SessionsCompacted, SessionsPreviewParams,
+        SessionsPreview, SessionPreview, PreviewStatus, PreviewItem, PreviewRole,
+        SessionsResolveParams, SessionsResolved, SessionsMessages, SessionsExportParams,
+        SessionsExported,
     }
     system::{
         Health, AgentHealth, AgentHeartbeat, SessionsHealth, RecentSession, Status, LinkChannel,

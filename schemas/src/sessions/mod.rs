@@ -1,8 +1,19 @@
-//! Sessions: `sessions.list`, `sessions.patch`, `sessions.reset` (`sessions.json`).
+//! Sessions: `sessions.list`, `sessions.patch`, `sessions.reset` (`sessions.json`); the others in
+//! `reading.rs` and `removal.rs`.
 
 mod entry;
+mod reading;
+mod removal;
 
 pub use entry::{DeliveryContext, SessionEntry, SessionOrigin};
+pub use reading::{
+    PreviewItem, PreviewRole, PreviewStatus, SessionPreview, SessionsExportParams,
+    SessionsExported, SessionsMessages, SessionsPreview, SessionsPreviewParams,
+    SessionsResolveParams, SessionsResolved,
+};
+pub use removal::{
+    SessionsCompactParams, SessionsCompacted, SessionsDeleteParams, SessionsDeleted,
+};
 
 use crate::wire::{self, Nullable};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,11 @@
-//! `sessions.list`, `sessions.patch`, `sessions.reset`.
+//! `sessions.list` and `sessions.patch`; what only reads in `reading.rs`, what takes away in
+//! `removal.rs`.
+
+mod reading;
+mod removal;
+
+pub use reading::{export, get, preview, resolve as find};
+pub use removal::{compact, delete, reset};
 
 use gateway_schemas::sessions as wire;
 use serde_json::{Map, Value};
@@ -176,24 +183,6 @@ fn model_patch(
     Ok(Some(Some(name)))
 }
 
-/// `sessions.reset`
-pub async fn reset(call: Call) -> Outcome {
-    let params: wire::SessionsResetParams = call.params()?;
-    let config = call.parts.config.current();
-    let key = resolve(&call, &params.key, &config)?;
-    if !call.parts.agent.quiet(&key, limits::RESET_WAIT).await {
-        return Err(GatewayError::unavailable(format!(
-            "Session {key} is still active; try again in a moment."
-        )));
-    }
-    let row = call.parts.sessions.reset(&key).await.map_err(failed)?;
-    Reply::of(&wire::SessionsReset {
-        ok: true,
-        key: key.to_string(),
-        entry: shown::entry(&row),
-    })
-}
-
 fn refuse_webchat(call: &Call, verb: &str) -> Result<(), GatewayError> {
     if call.caller.client.is_webchat() {
         return Err(GatewayError::invalid(format!(
@@ -217,7 +206,7 @@ fn store_path(config: &Config, key: &SessionKey) -> String {
 }
 
 /// The session that a client means.
-pub(super) fn resolve(
+pub(in crate::methods) fn resolve(
     call: &Call,
     text: &str,
     config: &Config,
@@ -226,7 +215,7 @@ pub(super) fn resolve(
 }
 
 /// What clients hear when the session store fails or refuses.
-pub(super) fn failed(error: StoreError) -> GatewayError {
+pub(in crate::methods) fn failed(error: StoreError) -> GatewayError {
     match error {
         StoreError::Refused(why) => GatewayError::invalid(why),
         error => GatewayError::unavailable("Error: the session store failed").caused_by(error),
