@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_schemas::system::Shutdown;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tracing::level_filters::LevelFilter;
 
 use crate::agent::Agent;
@@ -27,14 +28,16 @@ use crate::files;
 use crate::http::{self, Bound, Server, StateLock, Tls};
 use crate::hub::{Event, Hub};
 use crate::identity;
-use crate::limits::{CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, RUNS_STOP_GRACE};
+use crate::limits::{
+    CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, DOOR_ORDERS_MAX, RUNS_STOP_GRACE,
+};
 use crate::methods::Parts;
 use crate::plugins::Plugins;
 use crate::presence::Presence;
-use crate::reload;
+use crate::reload::{self, DoorOrder, Reload};
 use crate::router;
 use crate::sessions::Sessions;
-use crate::shutdown::Tasks;
+use crate::shutdown::{StopSignals, Tasks};
 use crate::store::Store;
 use crate::telemetry::{self, LogGuard, LogOptions};
 use crate::timers;
@@ -137,7 +140,7 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(failure)?;
-    let outcome = runtime.block_on(live(loaded.config, sources, clock, steps, &mut lock));
+    let outcome = runtime.block_on(live(loaded, sources, clock, steps, &mut lock));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(log);
     drop(lock);
@@ -248,15 +251,14 @@ async fn open_door(config: &Config, clock: Clock) -> Result<Door, StartError> {
         http::BindError::Refused(_) | http::BindError::Busy(_) => config_error(e),
         http::BindError::Io(..) => failure(e),
     })?;
-    let scheme = if tls.is_some() { "wss" } else { "ws" };
-    let address = bound.address().map_or(String::new(), |a| a.to_string());
-    let url = format!("{scheme}://{address}");
+    let url = http::url(&bound, tls.as_ref());
     Ok(Door { bound, tls, url })
 }
 
 /// Everything that runs.
 struct Running {
     parts: Arc<Parts>,
+    address: watch::Receiver<String>,
     server: Arc<Server>,
     routing: Tasks,
     sets: Sets,
@@ -264,7 +266,7 @@ struct Running {
 }
 
 async fn live(
-    config: Config,
+    loaded: Loaded,
     sources: LoadOptions,
     clock: Clock,
     mut steps: Steps,
@@ -275,9 +277,10 @@ async fn live(
     let mut hangup = signal(SignalKind::hangup()).map_err(failure)?;
     let has_terminal = std::io::stdout().is_terminal();
     steps.done("config");
+    let config = &loaded.config;
     let store = Store::open(&config.paths.database()).map_err(failure)?;
     steps.done("store");
-    let door = open_door(&config, clock).await?;
+    let door = open_door(config, clock).await?;
     lock.tell_address(&door.url);
     steps.done("listen");
     let (plugins, problems) =
@@ -287,7 +290,8 @@ async fn live(
         tracing::error!("{problem}");
     }
     steps.done("plugins");
-    let running = build(config, clock, store, door, &plugins, &mut steps)?;
+    let (reading, store) = (Reading { loaded, sources }, store);
+    let mut running = build(reading, clock, store, door, &plugins, &mut steps)?;
     running.parts.channels.start().await.map_err(failure)?;
     steps.done("channels");
     running.server.set_ready(true);
@@ -300,7 +304,14 @@ async fn live(
                 if has_terminal {
                     break;
                 }
-                reload::secrets(&sources, &running.parts.config, &running.parts.hub);
+                let reload = running.parts.reload.clone();
+                running.parts.tasks.spawn("hangup", async move {
+                    // What went wrong is in the log.
+                    reload.again().await.ok();
+                });
+            }
+            Ok(()) = running.address.changed() => {
+                lock.tell_address(&running.address.borrow_and_update());
             }
         }
     }
@@ -334,8 +345,14 @@ impl Sets {
     }
 }
 
+/// The configuration as read at start, and how it is read again.
+struct Reading {
+    loaded: Loaded,
+    sources: LoadOptions,
+}
+
 fn build(
-    config: Config,
+    reading: Reading,
     clock: Clock,
     store: Store,
     door: Door,
@@ -343,7 +360,9 @@ fn build(
     steps: &mut Steps,
 ) -> Result<Running, StartError> {
     let sets = Sets::new();
-    let parts = Arc::new(build_parts(config, clock, &store, plugins, &sets)?);
+    let (door_orders, orders) = mpsc::channel(DOOR_ORDERS_MAX);
+    let parts = build_parts(reading, clock, &store, plugins, door_orders, &sets)?;
+    let parts = Arc::new(parts);
     let routing = start_router(&parts);
     steps.done("owners");
     let Door { bound, tls, url } = door;
@@ -357,10 +376,11 @@ fn build(
         Err(error) => tracing::warn!(%error, "no local socket"),
     }
     // Last: who is served at the port finds the other one there.
-    server.serve(bound, &sets.edge);
+    let address = server.serve(bound, orders, &sets.edge);
     steps.done("serve");
     Ok(Running {
         parts,
+        address,
         server,
         routing,
         sets,
@@ -369,12 +389,14 @@ fn build(
 }
 
 fn build_parts(
-    config: Config,
+    reading: Reading,
     clock: Clock,
     store: &Store,
     plugins: &Plugins,
+    door: mpsc::Sender<DoorOrder>,
     sets: &Sets,
 ) -> Result<Parts, StartError> {
+    let config = reading.loaded.config.clone();
     let paths = config.paths.clone();
     let config = ConfigHandle::new(config);
     let hub = Hub::new();
@@ -394,6 +416,15 @@ fn build_parts(
         clock,
         tasks: &sets.owners,
     });
+    let reloading = reload::Parts {
+        config: config.clone(),
+        options: reading.sources,
+        loaded: reading.loaded,
+        hub: hub.clone(),
+        channels: channels.clone(),
+        door,
+    };
+    let reload = Reload::start(reloading, &sets.timers);
     let sources = Sources {
         channels: channels.clone(),
         sessions: sessions.clone(),
@@ -427,6 +458,7 @@ fn build_parts(
         channels,
         sessions,
         agent,
+        reload,
         health,
         identity,
     })
@@ -468,27 +500,5 @@ impl Running {
         self.sets.edge.stop(Duration::from_secs(1)).await;
         self.sets.owners.stop(Duration::from_secs(1)).await;
         self.store.close().await;
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn install() -> std::io::Result<StopSignals> {
-        Ok(StopSignals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

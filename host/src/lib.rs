@@ -30,9 +30,9 @@ pub mod sessions;
 pub mod agent;
 // ── use cases: owners put together
 pub mod router;
+pub mod reload;
 pub mod timers;
 pub mod methods;
-pub mod reload;
 // ── edges: sockets
 pub mod connection;
 pub mod http;

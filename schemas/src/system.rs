@@ -32,6 +32,12 @@ pub struct Health {
     pub agents: Vec<AgentHealth>,
     /// Of the default agent.
     pub sessions: SessionsHealth,
+    /// Fingerprint of the configuration in force, as `config.get` gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_hash: Option<String>,
+    /// Whether that is what the file says; why not is in `config.get` and the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_valid: Option<bool>,
 }
 
 /// One agent in health.

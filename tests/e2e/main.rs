@@ -25,6 +25,7 @@ mod plugin_authors;
 mod plugin_operators;
 mod plugins;
 mod proxies;
+mod reload;
 mod requests;
 mod rights;
 mod secrets;

@@ -137,7 +137,7 @@ async fn another_secret_without_a_restart() {
     let mut new = gateway.connect(&with("new")).await;
     // A reload that brings nothing new disturbs nobody.
     gateway.signal(Signal::HUP);
-    gateway.logged("the same secret").await;
+    gateway.logged("nothing has changed").await;
     new.ok("health", json!({})).await;
     by_token.ok("health", json!({})).await;
     for secret in ["\"old\"", "\"new\""] {

@@ -55,6 +55,12 @@ impl Client {
         Self::open_with(port, "/", &[]).await
     }
 
+    /// The same, or `None` where nobody listens.
+    pub async fn try_open(port: u16) -> Option<Self> {
+        let socket = upgrade(port, "/", &[]).await.ok()?;
+        Some(Self::greeted(port, socket.0).await)
+    }
+
     /// The same with a path and header fields of choice. A `host` field replaces the usual one.
     ///
     /// # Panics

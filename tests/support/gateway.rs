@@ -239,6 +239,34 @@ impl Gateway {
         self.setup.state_dir()
     }
 
+    /// Its configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.state_dir().join("openclaw.json")
+    }
+
+    /// Sets a value of its configuration file by JSON pointer, as a person does while it runs;
+    /// null removes the key. Gives the text.
+    ///
+    /// # Panics
+    /// When the file can't be read or written, or has no such place.
+    pub fn edit_config(&self, pointer: &str, value: Value) -> String {
+        let path = self.config_file();
+        let text = std::fs::read_to_string(&path).expect("a configuration file");
+        let mut config: Value = serde_json::from_str(&text).expect("plain JSON");
+        let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+        let parent = config.pointer_mut(parent).and_then(Value::as_object_mut);
+        let parent = parent.expect("the place is an object");
+        if value.is_null() {
+            parent.remove(key);
+        } else {
+            parent.insert(key.to_owned(), value);
+        }
+        let text = format!("{config:#}");
+        std::fs::write(&path, &text).expect("a configuration file");
+        text
+    }
+
     /// What it printed.
     #[must_use]
     pub fn log(&self) -> &Log {

@@ -24,9 +24,10 @@ pub struct Audited {
 /// Checks every account against the schema of the plugin that serves its channel.
 pub fn audit(config: &Config, plugins: &Plugins) -> Vec<Audited> {
     let group_default = config.channel_defaults.group_policy.as_deref();
+    let sources = SystemSources(config.dotenv.clone());
     let mut out = Vec::new();
     for (channel, block) in &config.channels {
-        let plan = settings::plan(channel, Some(block), group_default, &SystemSources);
+        let plan = settings::plan(channel, Some(block), group_default, &sources);
         for (account, plan) in plan.into_iter().flat_map(|plan| plan.accounts) {
             out.push(Audited {
                 problems: problems(channel, &plan, plugins),

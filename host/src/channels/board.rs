@@ -19,6 +19,8 @@ pub(super) struct Board {
     pub(super) slots: Vec<Slot>,
     /// `[trust] development = true`.
     pub(super) development: bool,
+    /// Accounts that the configuration no longer has, by channel and id. They rest.
+    pub(super) former: BTreeMap<(String, String), Arc<Account>>,
     /// What became of each plugin's generations, also of plugins that are gone.
     pub(super) history: BTreeMap<String, History>,
 }
@@ -102,6 +104,38 @@ impl Board {
             .iter()
             .find(serves)
             .map(|slot| slot.row.name.as_str())
+    }
+
+    /// The plugin that serves a channel.
+    pub(super) fn plugin(&self, channel: &str) -> Option<Arc<Plugin>> {
+        let slot = self.slot(self.server(channel)?)?;
+        slot.serving.as_ref().map(|g| g.plugin.clone())
+    }
+
+    /// Takes an account out of sight.
+    pub(super) fn part(&mut self, channel: &str, account: &str) {
+        let place = self.channels.get_mut(channel);
+        if let Some(parted) = place.and_then(|c| c.accounts.remove(account)) {
+            let name = (channel.to_owned(), account.to_owned());
+            self.former.insert(name, parted);
+        }
+    }
+
+    /// Brings an account back that was there before.
+    pub(super) fn rejoin(&mut self, channel: &str, account: &str) -> Option<Arc<Account>> {
+        let name = (channel.to_owned(), account.to_owned());
+        let found = self.former.remove(&name)?;
+        let place = self.channels.get_mut(channel)?;
+        place.accounts.insert(name.1, found.clone());
+        Some(found)
+    }
+
+    /// Forgets a channel that is neither configured nor served.
+    pub(super) fn clear(&mut self, channel: &str) {
+        let idle = |c: &Channel| !c.configured && c.accounts.is_empty();
+        if self.server(channel).is_none() && self.channels.get(channel).is_some_and(idle) {
+            self.channels.remove(channel);
+        }
     }
 
     /// Why no plugin serves a channel, with the fix.

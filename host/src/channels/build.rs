@@ -49,7 +49,8 @@ impl Builder {
         let config = self.config.current();
         let group_default = config.channel_defaults.group_policy.as_deref();
         let block = config.channels.get(channel);
-        let mut plan = settings::plan(channel, block, group_default, &settings::SystemSources)?;
+        let sources = settings::SystemSources(config.dotenv.clone());
+        let mut plan = settings::plan(channel, block, group_default, &sources)?;
         for account in plan.accounts.values_mut() {
             let problem = account.problem.take();
             account.problem = problem.or_else(|| check(account, plugin));
@@ -98,7 +99,8 @@ impl Builder {
         }
     }
 
-    fn account(
+    /// One account, and what starts its tasks; with a duty it serves from the start.
+    pub(super) fn account(
         &self,
         channel: &str,
         id: &str,

@@ -14,6 +14,7 @@ pub mod backoff;
 mod board;
 mod build;
 pub mod catalogue;
+mod configure;
 mod delivery;
 mod exchange;
 mod intake;
@@ -202,9 +203,8 @@ impl Channels {
         let mut homeless: HashMap<(String, String), usize> = HashMap::new();
         for (id, entry) in store.read(outbox::open)? {
             let account = self.account(&entry.channel, Some(&entry.account));
-            match account.and_then(|a| a.post().try_room().map(|room| (a, room))) {
-                Some((account, room)) => account.post().hand_in(id, &entry, room),
-                None => *homeless.entry((entry.channel, entry.account)).or_default() += 1,
+            if !account.is_some_and(|account| hand_in(&account, id, &entry)) {
+                *homeless.entry((entry.channel, entry.account)).or_default() += 1;
             }
         }
         for ((channel, account), entries) in homeless {
@@ -260,6 +260,13 @@ impl Channels {
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
     }
+}
+
+/// Gives a message from the disk to its account; false when there is no room for it.
+fn hand_in(account: &Account, id: outbox::OutboxId, entry: &outbox::Entry) -> bool {
+    let room = account.post().try_room();
+    room.map(|room| account.post().hand_in(id, entry, room))
+        .is_some()
 }
 
 /// Puts every channel that is configured or has a plugin on the board.

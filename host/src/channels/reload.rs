@@ -40,6 +40,12 @@ pub(super) enum Job {
         account: Option<String>,
         told: oneshot::Sender<Result<Vec<String>, ChangeError>>,
     },
+    /// Let a channel follow the configuration in force.
+    Configure {
+        /// The plugin that serves it, or the channel where none does.
+        plugin: String,
+        channel: String,
+    },
 }
 
 /// Why nothing was changed, or not everything.
@@ -158,7 +164,7 @@ impl Channels {
         answer.await.unwrap_or(Err(ChangeError::Ended))
     }
 
-    async fn wish(&self, job: Job) -> Result<(), ChangeError> {
+    pub(super) async fn wish(&self, job: Job) -> Result<(), ChangeError> {
         let wished = self.inner.jobs.send(job).await;
         wished.map_err(|_| ChangeError::Ended)
     }
@@ -216,6 +222,7 @@ impl ReloadTask {
                 account,
                 told,
             } => drop(told.send(self.restart(&name, account).await)),
+            Job::Configure { channel, .. } => self.configure(&channel).await,
         }
         self.builder.changes.send_modify(|version| *version += 1);
     }
@@ -294,6 +301,7 @@ impl Job {
         match self {
             Job::Reload { name, .. } => name.clone(),
             Job::Restart { name, .. } => Some(name.clone()),
+            Job::Configure { plugin, .. } => Some(plugin.clone()),
         }
     }
 }

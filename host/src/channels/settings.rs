@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::access::Access;
 use super::catalogue;
+use crate::config::Dotenv;
 
 /// Account that is meant when none is named.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -32,7 +33,7 @@ pub struct ChannelPlan {
 }
 
 /// One account as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccountPlan {
     /// Name for people.
     pub name: Option<String>,
@@ -240,13 +241,13 @@ fn credential(
     ))
 }
 
-/// The process's environment and files.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemSources;
+/// The process's environment, the `.env` files beside the configuration, and files.
+#[derive(Clone, Debug)]
+pub struct SystemSources(pub Dotenv);
 
 impl Sources for SystemSources {
     fn env(&self, name: &str) -> Option<String> {
-        crate::config::env::var(name)
+        self.0.var(name)
     }
 
     fn file(&self, path: &str) -> Result<String, String> {

@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     pub allow_real_ip_fallback: bool,
     /// Tailscale in front of this gateway.
     pub tailscale: TailscaleConfig,
+    /// How a changed file is noticed.
+    pub reload: WatchConfig,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -43,6 +45,41 @@ impl GatewayConfig {
     /// The port to listen on.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(Self::DEFAULT_PORT)
+    }
+}
+
+/// `gateway.reload`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WatchConfig {
+    /// Whether a changed file is read by itself.
+    pub mode: WatchMode,
+    /// How long the file must rest before it is read, ms; absent: 300.
+    pub debounce_ms: Option<u64>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `gateway.reload.mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchMode {
+    /// What can change under a running gateway changes; the rest is named in the log.
+    #[default]
+    Hybrid,
+    /// The same.
+    Hot,
+    /// The same: this gateway doesn't restart itself.
+    Restart,
+    /// A changed file is read at SIGHUP only.
+    Off,
+}
+
+impl WatchMode {
+    /// Whether the files are looked at.
+    pub fn watches(self) -> bool {
+        self != Self::Off
     }
 }
 
@@ -105,7 +142,7 @@ pub struct AuthConfig {
 }
 
 /// `gateway.auth.trustedProxy`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TrustedProxyConfig {
     /// The header that holds the user's name.
@@ -195,7 +232,7 @@ impl AuthMode {
 }
 
 /// `gateway.tls`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TlsConfig {
     /// Whether the port speaks TLS.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::reference::Resolver;
 use super::types::{ChannelDefaults, Config, LoggingConfig};
 use super::{AuthConfig, AuthMode, Bind, GatewayConfig};
-use super::{Paths, Secret, edit, env};
+use super::{Document, Dotenv, Paths, Secret, edit, env};
 use crate::clock::Clock;
 use crate::files::write_private;
 
@@ -70,16 +70,40 @@ pub struct LoadOptions {
 }
 
 /// The configuration and what its owner should hear about it.
-#[derive(Debug)]
 pub struct Loaded {
     /// What is in force.
     pub config: Config,
-    /// Whether the file was there.
-    pub existed: bool,
+    /// The file it came from.
+    pub document: Document,
+    /// The tree with everything included, substituted and resolved. Holds secrets.
+    pub resolved: Map<String, Value>,
     /// Keys that this gateway doesn't use, dotted.
     pub unused_keys: Vec<String>,
     /// Secret references below `channels` that couldn't be resolved; those accounts won't start.
     pub unresolved: Vec<String>,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("document", &self.document)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LoadOptions {
+    /// Where things lie.
+    ///
+    /// # Errors
+    /// When nothing says where.
+    pub fn paths(&self) -> Result<Paths, ConfigError> {
+        Paths::resolve(
+            self.config.as_deref(),
+            self.state_dir.as_deref(),
+            self.plugins.as_deref(),
+        )
+        .map_err(|e| ConfigError::Unreadable(PathBuf::from("openclaw.json"), e))
+    }
 }
 
 /// Reads the configuration. A missing file is an empty one.
@@ -87,23 +111,32 @@ pub struct Loaded {
 /// # Errors
 /// [`ConfigError`], always naming the file.
 pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
-    let paths = Paths::resolve(
-        options.config.as_deref(),
-        options.state_dir.as_deref(),
-        options.plugins.as_deref(),
-    )
-    .map_err(|e| ConfigError::Unreadable(PathBuf::from("openclaw.json"), e))?;
-    let (mut root, existed) = read_root(&paths.config_file)?;
-    let mut resolver = Resolver::new(&paths.config_file, &root);
+    let paths = options.paths()?;
+    let document = Document::read(&paths.config_file)?;
+    load_document(options, document)
+}
+
+/// What the configuration would be with this document in the file's place.
+///
+/// # Errors
+/// [`ConfigError`], always naming the file.
+pub fn load_document(options: &LoadOptions, document: Document) -> Result<Loaded, ConfigError> {
+    let paths = options.paths()?;
+    let dotenv = Dotenv::read(&paths)?;
+    let mut root = document.tree.clone();
+    let mut resolver = Resolver::new(&paths.config_file, &root, dotenv.clone());
     for (key, value) in &mut root {
         resolver.resolve(value, key)?;
     }
     let unresolved = resolver.unresolved;
-    let (mut config, unused_keys) = sections(root, &paths)?;
-    apply_overrides(&mut config.gateway, options, &paths.config_file)?;
+    let (mut config, unused_keys) = sections(root.clone(), &paths)?;
+    apply_overrides(&mut config.gateway, options, &paths.config_file, &dotenv)?;
+    config.hash = document.hash();
+    config.dotenv = dotenv;
     Ok(Loaded {
         config,
-        existed,
+        document,
+        resolved: root,
         unused_keys,
         unresolved,
     })
@@ -117,14 +150,15 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
 /// [`ConfigError`], always naming the file.
 pub fn load_gateway(options: &LoadOptions, paths: &Paths) -> Result<GatewayConfig, ConfigError> {
     let file = &paths.config_file;
-    let (mut root, _) = read_root(file)?;
-    let mut resolver = Resolver::new(file, &root).for_a_client();
+    let mut root = Document::read(file)?.tree;
+    let dotenv = Dotenv::read(paths)?;
+    let mut resolver = Resolver::new(file, &root, dotenv.clone()).for_a_client();
     let mut section = root
         .remove("gateway")
         .unwrap_or_else(|| Value::Object(Map::new()));
     resolver.resolve(&mut section, "gateway")?;
     let mut gateway = typed(file, "gateway", section)?;
-    apply_overrides(&mut gateway, options, file)?;
+    apply_overrides(&mut gateway, options, file, &dotenv)?;
     Ok(gateway)
 }
 
@@ -133,22 +167,10 @@ pub fn load_gateway(options: &LoadOptions, paths: &Paths) -> Result<GatewayConfi
 /// # Errors
 /// [`ConfigError`], always naming the file.
 pub fn load_log_file(paths: &Paths) -> Result<PathBuf, ConfigError> {
-    let (root, _) = read_root(&paths.config_file)?;
+    let root = Document::read(&paths.config_file)?.tree;
     let named = root.get("logging").and_then(|logging| logging.get("file"));
     let named = named.and_then(Value::as_str).map(PathBuf::from);
     Ok(named.unwrap_or_else(|| paths.log_file()))
-}
-
-/// The file's text as a tree; a missing file is an empty one, and told as such.
-fn read_root(file: &Path) -> Result<(Map<String, Value>, bool), ConfigError> {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Map::new(), false)),
-        Err(e) => return Err(ConfigError::Unreadable(file.to_path_buf(), e)),
-    };
-    let root = json5::from_str(&text)
-        .map_err(|e| ConfigError::Syntax(file.to_path_buf(), e.to_string()))?;
-    Ok((root, true))
 }
 
 fn sections(
@@ -181,8 +203,7 @@ fn sections(
         messages: typed(file, "messages", take("messages"))?,
         logging: typed::<LoggingConfig>(file, "logging", take("logging"))?,
         channel_defaults: typed::<ChannelDefaults>(file, "channels.defaults", defaults)?,
-        channels: std::collections::BTreeMap::new(),
-        paths: paths.clone(),
+        ..Config::empty(paths.clone())
     };
     let mut unused: Vec<String> = root
         .keys()
@@ -203,7 +224,7 @@ fn sections(
 
 fn collect_unused(config: &Config, unused: &mut Vec<String>) {
     let mut add = |prefix: &str, other: &Map<String, Value>| {
-        // `gateway.remote`, `.reload` are read by clients on purpose.
+        // `gateway.remote` is read by clients on purpose.
         let known = |k: &str| prefix == "gateway" && k == "remote";
         unused.extend(
             other
@@ -216,6 +237,7 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
     add("gateway.auth", &config.gateway.auth.other);
     add("gateway.tls", &config.gateway.tls.other);
     add("gateway.tailscale", &config.gateway.tailscale.other);
+    add("gateway.reload", &config.gateway.reload.other);
     if let Some(proxy) = &config.gateway.auth.trusted_proxy {
         add("gateway.auth.trustedProxy", &proxy.other);
     }
@@ -275,6 +297,7 @@ fn apply_overrides(
     gateway: &mut GatewayConfig,
     options: &LoadOptions,
     file: &Path,
+    dotenv: &Dotenv,
 ) -> Result<(), ConfigError> {
     if let Some(mode) = gateway
         .mode
@@ -287,7 +310,7 @@ fn apply_overrides(
             format!("unknown mode {mode}: use local"),
         ));
     }
-    if let Some(text) = env::var(env::PORT) {
+    if let Some(text) = dotenv.var(env::PORT) {
         let port = text.trim().parse().map_err(|_| {
             invalid(
                 Path::new("environment"),
@@ -303,7 +326,7 @@ fn apply_overrides(
             .parse::<Bind>()
             .map_err(|e| invalid(Path::new("command line"), "--bind", e))?;
     }
-    resolve_auth(&mut gateway.auth, options, file)
+    resolve_auth(&mut gateway.auth, options, file, dotenv)
 }
 
 /// Flags, then the file, then the environment; then the mode by what is there.
@@ -311,6 +334,7 @@ fn resolve_auth(
     auth: &mut AuthConfig,
     options: &LoadOptions,
     file: &Path,
+    dotenv: &Dotenv,
 ) -> Result<(), ConfigError> {
     let blank_is_absent = |s: Option<Secret>| s.filter(|s| !s.expose().trim().is_empty());
     auth.token = blank_is_absent(auth.token.take());
@@ -334,7 +358,8 @@ fn resolve_auth(
     }
     let chosen = |flag: &Option<String>, own: Option<Secret>, variable: &str| {
         let flag = flag.as_deref().map(Secret::new);
-        flag.or(own).or_else(|| env::var(variable).map(Secret::new))
+        flag.or(own)
+            .or_else(|| dotenv.var(variable).map(Secret::new))
     };
     auth.token = chosen(&options.token, auth.token.take(), env::TOKEN);
     auth.password = chosen(&options.password, auth.password.take(), env::PASSWORD);
@@ -353,14 +378,24 @@ fn resolve_auth(
 /// [`ConfigError`] when the file can't be written or has no place for the key.
 pub fn save_generated_token(file: &Path, clock: &Clock) -> Result<Secret, ConfigError> {
     let token = crate::spell::hex(&clock.random::<24>());
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => edit::insert_string(&text, &["gateway", "auth", "token"], &token)
-            .map_err(|why| invalid(file, "gateway.auth.token", why))?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => format!(
-            "{{\n  \"gateway\": {{\n    \"mode\": \"local\",\n    \"auth\": {{ \"mode\": \"token\", \"token\": \"{token}\" }}\n  }}\n}}\n"
-        ),
-        Err(e) => return Err(ConfigError::Unreadable(file.to_path_buf(), e)),
-    };
+    let document = Document::read(file)?;
+    let mut tree = document.own.clone();
+    if document.text.is_none() {
+        let local = serde_json::json!({ "mode": "local", "auth": { "mode": "token" } });
+        tree.insert("gateway".into(), local);
+    }
+    let mut place = &mut tree;
+    for key in ["gateway", "auth"] {
+        let section = place
+            .entry(key)
+            .or_insert_with(|| Value::Object(Map::new()));
+        place = section.as_object_mut().ok_or_else(|| {
+            let why = format!("{key} is not an object of this file");
+            invalid(file, "gateway.auth.token", why)
+        })?;
+    }
+    place.insert("token".into(), Value::from(token.as_str()));
+    let text = edit::rewrite(document.text.as_deref(), &document.own, &tree);
     write_private(file, text.as_bytes())
         .map_err(|e| ConfigError::Unreadable(file.to_path_buf(), e))?;
     Ok(Secret::new(token))

@@ -57,7 +57,7 @@ fn a_missing_file_is_an_empty_one() {
         ..LoadOptions::default()
     };
     let loaded = load(&options).unwrap();
-    assert!(!loaded.existed);
+    assert!(loaded.document.text.is_none());
     assert_eq!(loaded.config.agents.default_id(), "main");
     assert_eq!(loaded.config.agents.defaults.timeout_seconds, 600);
 }
@@ -147,7 +147,13 @@ fn a_generated_token_is_saved_and_found_again() {
 fn a_flag_then_the_key_then_a_password_then_a_token_decide_the_mode() {
     let mode = |text: &str, options: LoadOptions| {
         let mut auth: AuthConfig = json5::from_str(text).unwrap();
-        resolve_auth(&mut auth, &options, Path::new("openclaw.json")).map(|()| auth.mode.unwrap())
+        resolve_auth(
+            &mut auth,
+            &options,
+            Path::new("openclaw.json"),
+            &Dotenv::default(),
+        )
+        .map(|()| auth.mode.unwrap())
     };
     let by = |text: &str| mode(text, LoadOptions::default()).unwrap();
     assert_eq!(by("{}"), AuthMode::Token);

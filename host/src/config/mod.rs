@@ -1,10 +1,12 @@
 //! The configuration in force: where it lies, what it says, how it is read.
 //!
 //! `openclaw.json` (JSON5) keeps the reference's place, keys and environment variables, so that
-//! its clients on the same host find this gateway without a setting. [`load`] reads it once at
-//! start; everybody else holds a [`ConfigHandle`]. Keys that this gateway doesn't use are left
-//! alone and named once in the log.
+//! its clients on the same host find this gateway without a setting. [`load`] reads it;
+//! everybody else holds a [`ConfigHandle`], in which the reload task alone (`reload`) puts another
+//! one. Keys that this gateway doesn't use are left alone and named in the log.
 
+mod document;
+mod dotenv;
 mod edit;
 mod gateway;
 pub mod env;
@@ -15,14 +17,20 @@ mod secret;
 mod startable;
 mod types;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use tokio::sync::watch;
+
+pub use document::Document;
+pub use dotenv::Dotenv;
+pub use edit::rewrite;
 pub use gateway::{
     AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, TailscaleConfig,
-    TailscaleMode, TlsConfig, TrustedProxyConfig, parse_network,
+    TailscaleMode, TlsConfig, TrustedProxyConfig, WatchConfig, WatchMode, parse_network,
 };
 pub use load::{
-    ConfigError, LoadOptions, Loaded, load, load_gateway, load_log_file, save_generated_token,
+    ConfigError, LoadOptions, Loaded, load, load_document, load_gateway, load_log_file,
+    save_generated_token,
 };
 pub use paths::Paths;
 pub use secret::Secret;
@@ -32,34 +40,64 @@ pub use types::*;
 /// Access to the configuration in force. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConfigHandle {
-    current: Arc<RwLock<Arc<Config>>>,
+    standing: Arc<watch::Sender<Standing>>,
+}
+
+/// How the configuration stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What is in force.
+    pub config: Arc<Config>,
+    /// Why the file as it is now is not in force; `None` when it is.
+    pub problem: Option<Arc<str>>,
 }
 
 impl ConfigHandle {
     /// A handle on `config`.
     pub fn new(config: Config) -> Self {
+        let (standing, _) = watch::channel(Standing {
+            config: Arc::new(config),
+            problem: None,
+        });
         ConfigHandle {
-            current: Arc::new(RwLock::new(Arc::new(config))),
+            standing: Arc::new(standing),
         }
     }
 
     /// The configuration as it is now. Hold it for one piece of work, not for ever.
     pub fn current(&self) -> Arc<Config> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.standing.borrow().config.clone()
     }
 
-    /// Puts other shared secrets in force, and nothing else. The number of the new generation.
-    pub fn replace_secrets(&self, token: Option<Secret>, password: Option<Secret>) -> u64 {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Config::clone(&current);
-        let auth = &mut next.gateway.auth;
-        (auth.token, auth.password) = (token, password);
-        auth.generation += 1;
-        let generation = auth.generation;
-        *current = Arc::new(next);
-        generation
+    /// The same, with what is wrong with the file.
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// Changes whenever another configuration is in force, or the file can't be put in force.
+    pub fn changes(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// Puts `next` in force. Another shared secret begins a new generation of secrets. For the
+    /// reload task alone.
+    pub fn replace(&self, mut next: Config) -> Arc<Config> {
+        let old = self.current();
+        let (was, is) = (&old.gateway.auth, &mut next.gateway.auth);
+        let same = was.token == is.token && was.password == is.password;
+        is.generation = was.generation + u64::from(!same);
+        let next = Arc::new(next);
+        self.standing.send_replace(Standing {
+            config: next.clone(),
+            problem: None,
+        });
+        next
+    }
+
+    /// Notes why the file is not in force. For the reload task alone.
+    pub fn note_problem(&self, problem: &str) {
+        let problem = Some(problem.into());
+        self.standing
+            .send_modify(|standing| standing.problem = problem);
     }
 }

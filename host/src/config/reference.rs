@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::env;
 use super::load::{ConfigError, invalid};
+use super::{Dotenv, env};
 use crate::files::{self, Readers};
 use crate::limits::CREDENTIAL_FILE_BYTES_MAX;
 
@@ -21,16 +21,18 @@ pub(super) struct Resolver<'a> {
     path: &'a Path,
     /// `secrets` as written.
     secrets: Value,
+    dotenv: Dotenv,
     for_a_client: bool,
     pub(super) unresolved: Vec<String>,
 }
 
 impl<'a> Resolver<'a> {
     /// For the file at `path`, which says `root`.
-    pub(super) fn new(path: &'a Path, root: &Map<String, Value>) -> Self {
+    pub(super) fn new(path: &'a Path, root: &Map<String, Value>, dotenv: Dotenv) -> Self {
         Resolver {
             path,
             secrets: root.get("secrets").cloned().unwrap_or_default(),
+            dotenv,
             for_a_client: false,
             unresolved: Vec::new(),
         }
@@ -60,7 +62,9 @@ impl<'a> Resolver<'a> {
         }
         match value {
             Value::String(text) if text.contains("${") => {
-                *text = substitute(text).map_err(|why| invalid(self.path, key, why))?;
+                *text = self
+                    .substitute(text)
+                    .map_err(|why| invalid(self.path, key, why))?;
             }
             Value::Array(items) => {
                 for (i, item) in items.iter_mut().enumerate() {
@@ -68,11 +72,6 @@ impl<'a> Resolver<'a> {
                 }
             }
             Value::Object(map) => {
-                if map.contains_key("$include") {
-                    let fix =
-                        "`$include` is not supported yet: put the included keys into this file";
-                    return Err(invalid(self.path, key, fix));
-                }
                 for (name, item) in map {
                     self.resolve(item, &format!("{key}.{name}"))?;
                 }
@@ -94,7 +93,7 @@ impl<'a> Resolver<'a> {
             return None;
         }
         match source {
-            "env" => Some(env::var(id).ok_or_else(|| {
+            "env" => Some(self.dotenv.var(id).ok_or_else(|| {
                 format!("the environment variable {id} is not set: set it before start")
             })),
             "file" => {
@@ -106,6 +105,10 @@ impl<'a> Resolver<'a> {
             )),
             _ => None,
         }
+    }
+
+    fn substitute(&self, text: &str) -> Result<String, String> {
+        substitute(text, &self.dotenv)
     }
 
     fn of_file(&self, provider: Option<&str>, id: &str) -> Result<String, String> {
@@ -129,7 +132,7 @@ impl<'a> Resolver<'a> {
             return Err(format!("{key}.source is not file, as this reference says"));
         }
         let path = text("path").ok_or_else(|| format!("{key}.path is missing: name the file"))?;
-        let path = home_expanded(&substitute(path)?);
+        let path = home_expanded(&self.substitute(path)?);
         let held = read(&path, Readers::OwnerAlone)?;
         match text("mode").unwrap_or("json") {
             "singleValue" if id == "value" => Ok(held),
@@ -181,7 +184,7 @@ fn home_expanded(path: &str) -> PathBuf {
 }
 
 /// Replaces `${NAME}`; `$${NAME}` stays as `${NAME}`.
-pub(super) fn substitute(text: &str) -> Result<String, String> {
+pub(super) fn substitute(text: &str, dotenv: &Dotenv) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -196,7 +199,7 @@ pub(super) fn substitute(text: &str) -> Result<String, String> {
             out.push_str(name);
             out.push('}');
         } else {
-            let value = env::var(name).ok_or_else(|| {
+            let value = dotenv.var(name).ok_or_else(|| {
                 format!("the environment variable {name} is not set: set it or write $${{{name}}} for the plain text")
             })?;
             out.push_str(&value);
@@ -217,7 +220,7 @@ mod tests {
     fn resolve(secrets: &Value, reference: Value) -> Result<Value, String> {
         let root = json!({ "secrets": secrets });
         let path = Path::new("openclaw.json");
-        let mut resolver = Resolver::new(path, root.as_object().unwrap());
+        let mut resolver = Resolver::new(path, root.as_object().unwrap(), Dotenv::default());
         let mut value = reference;
         let done = resolver.resolve(&mut value, "gateway.auth.token");
         done.map(|()| value).map_err(|e| e.to_string())
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn a_client_goes_without_what_only_the_gateway_can_read() {
         let path = Path::new("openclaw.json");
-        let mut resolver = Resolver::new(path, &Map::new()).for_a_client();
+        let mut resolver = Resolver::new(path, &Map::new(), Dotenv::default()).for_a_client();
         let mut value = json!({ "source": "file", "provider": "systemd", "id": "token" });
         resolver.resolve(&mut value, "gateway.auth.token").unwrap();
         assert_eq!(value, Value::Null);
@@ -283,6 +286,7 @@ mod tests {
     #[test]
     fn references_are_replaced_and_literals_kept() {
         let path = env::var("PATH").unwrap();
+        let substitute = |text: &str| substitute(text, &Dotenv::default());
         assert_eq!(substitute("a ${PATH} b").unwrap(), format!("a {path} b"));
         assert_eq!(substitute("$${PATH}").unwrap(), "${PATH}");
         assert_eq!(substitute("${unfinished").unwrap(), "${unfinished");

@@ -6,13 +6,17 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{GatewayConfig, Paths, Secret};
+use super::{Dotenv, GatewayConfig, Paths, Secret};
 
 /// The whole configuration in force.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where things lie.
     pub paths: Paths,
+    /// Fingerprint of the file's text, SHA-256 in hexadecimal.
+    pub hash: String,
+    /// Variables of the `.env` files, for what is read beside the configuration.
+    pub dotenv: Dotenv,
     /// `gateway`.
     pub gateway: GatewayConfig,
     /// `session`.
@@ -31,24 +35,31 @@ pub struct Config {
     pub channel_defaults: ChannelDefaults,
 }
 
-#[cfg(test)]
 impl Config {
     /// The defaults, with everything in one folder.
+    #[cfg(test)]
     pub(crate) fn for_tests(dir: &std::path::Path) -> Config {
+        Config::empty(Paths {
+            config_file: dir.join("openclaw.json"),
+            state_dir: dir.to_path_buf(),
+            plugins_file: dir.join("plugins.toml"),
+        })
+    }
+
+    /// What a gateway without a file has.
+    pub fn empty(paths: Paths) -> Config {
         Config {
-            paths: Paths {
-                config_file: dir.join("openclaw.json"),
-                state_dir: dir.to_path_buf(),
-                plugins_file: dir.join("plugins.toml"),
-            },
-            gateway: Default::default(),
-            session: Default::default(),
-            agents: Default::default(),
-            models: Default::default(),
-            messages: Default::default(),
-            logging: Default::default(),
-            channels: Default::default(),
-            channel_defaults: Default::default(),
+            paths,
+            hash: String::new(),
+            dotenv: Dotenv::default(),
+            gateway: GatewayConfig::default(),
+            session: SessionConfig::default(),
+            agents: AgentsConfig::default(),
+            models: ModelsConfig::default(),
+            messages: MessagesConfig::default(),
+            logging: LoggingConfig::default(),
+            channels: BTreeMap::new(),
+            channel_defaults: ChannelDefaults::default(),
         }
     }
 }

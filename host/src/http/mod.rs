@@ -1,6 +1,7 @@
 //! The one port: WebSocket upgrades on any path, probes, and nothing else yet.
 
 mod certificate;
+mod door;
 mod listener;
 mod local;
 mod lock;
@@ -11,29 +12,34 @@ mod tls;
 mod ws;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::{mpsc, watch};
 
 pub use certificate::{Files, TlsError, fingerprint, read_chain};
+pub use door::url;
 pub use listener::{BindError, Bound, bind, raise_socket_limit};
 pub use local::{LocalSocket, bind_local};
 pub use lock::{LockError, StateLock};
 pub use tls::{Tls, files};
 
+use door::Door;
+
 use crate::auth::local::TrustedProxies;
 use crate::auth::proxy;
 use crate::auth::rate::Limiter;
 use crate::auth::tailscale::Tailscale;
-use crate::config::env;
+use crate::config::{GatewayConfig, env};
 use crate::connection::{Limiters, Meter, Place, Places};
 use crate::limits::{
     LOCAL_HANDSHAKES_MAX, SOCKETS_BEFORE_HELLO_EACH_MAX, SOCKETS_BEFORE_HELLO_MAX,
 };
 use crate::methods::Parts;
+use crate::reload::DoorOrder;
 use crate::shutdown::Tasks;
 
 /// What the HTTP side needs beside the parts.
@@ -42,12 +48,36 @@ pub struct Server {
     connections: Tasks,
     places: Places,
     local_places: Places,
-    tls: Option<Arc<Tls>>,
+    /// What is spoken on new connections.
+    tls: RwLock<Option<Arc<Tls>>>,
+    rules: RwLock<Arc<Rules>>,
+    ready: AtomicBool,
+}
+
+/// How visitors are looked at, as the configuration in force says.
+struct Rules {
     proxies: Arc<TrustedProxies>,
     asked: Vec<HeaderName>,
     tailscale: Option<Arc<Tailscale>>,
     limiters: Arc<Limiters>,
-    ready: AtomicBool,
+}
+
+impl Rules {
+    fn of(gateway: &GatewayConfig) -> Rules {
+        let proxies = TrustedProxies::new(&gateway.trusted_proxies, gateway.allow_real_ip_fallback);
+        Rules {
+            proxies: Arc::new(proxies),
+            asked: proxy::asked_headers(gateway),
+            tailscale: gateway
+                .auth
+                .allows_tailscale(&gateway.tailscale)
+                .then(|| Arc::new(Tailscale::new(env::var(env::TAILSCALE)))),
+            limiters: Arc::new(Limiters {
+                programs: gateway.auth.rate_limit.map(Limiter::new),
+                pages: Limiter::for_browsers(),
+            }),
+        }
+    }
 }
 
 /// The TCP connection behind a request.
@@ -66,25 +96,26 @@ impl Server {
         let sockets = usize::try_from(listener::socket_limit()).unwrap_or(usize::MAX);
         let most = SOCKETS_BEFORE_HELLO_MAX.min(sockets / 4);
         let gateway = &parts.config.current().gateway;
-        let proxies = TrustedProxies::new(&gateway.trusted_proxies, gateway.allow_real_ip_fallback);
+        let rules = Rules::of(gateway);
         Arc::new(Server {
             connections,
             places: Places::new(most, SOCKETS_BEFORE_HELLO_EACH_MAX),
             local_places: Places::new(LOCAL_HANDSHAKES_MAX, LOCAL_HANDSHAKES_MAX),
-            tls,
-            proxies: Arc::new(proxies),
-            asked: proxy::asked_headers(gateway),
-            tailscale: gateway
-                .auth
-                .allows_tailscale(&gateway.tailscale)
-                .then(|| Arc::new(Tailscale::new(env::var(env::TAILSCALE)))),
-            limiters: Arc::new(Limiters {
-                programs: gateway.auth.rate_limit.map(Limiter::new),
-                pages: Limiter::for_browsers(),
-            }),
+            tls: RwLock::new(tls),
+            rules: RwLock::new(Arc::new(rules)),
             ready: AtomicBool::new(false),
             parts,
         })
+    }
+
+    fn tls(&self) -> Option<Arc<Tls>> {
+        let tls = self.tls.read().unwrap_or_else(PoisonError::into_inner);
+        tls.clone()
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        rules.clone()
     }
 
     /// Turns `/readyz` green or red.
@@ -92,22 +123,22 @@ impl Server {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Serves on `bound` until `tasks` stop.
-    pub fn serve(self: &Arc<Self>, bound: Bound, tasks: &Tasks) {
-        for socket in bound.into_sockets() {
-            tasks.spawn("accept", serve::accept(socket, self.clone(), tasks.clone()));
-        }
+    /// Serves on `bound` until `tasks` stop, and elsewhere or otherwise as `orders` say. The
+    /// receiver is told each new address.
+    pub fn serve(
+        self: &Arc<Self>,
+        bound: Bound,
+        orders: mpsc::Receiver<DoorOrder>,
+        tasks: &Tasks,
+    ) -> watch::Receiver<String> {
+        let (door, address) = Door::open(self.clone(), bound, tasks);
+        tasks.spawn("door", door.keep(orders));
         let stop = tasks.stop_token().clone();
         let watch = serve::watch(self.clone());
         tasks.spawn("flood", async move {
             stop.run_until_cancelled(watch).await;
         });
-        if let Some(tls) = self.tls.clone() {
-            let stop = tasks.stop_token().clone();
-            tasks.spawn("certificate", async move {
-                stop.run_until_cancelled(tls.keep_fresh()).await;
-            });
-        }
+        address
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn ready(server: &Server, peer: &Peer, request: &Request) -> Response
         StatusCode::SERVICE_UNAVAILABLE
     };
     let origin = ws::origin_of(peer, request.headers());
-    let body = if origin.is_local(&server.proxies) {
+    let body = if origin.is_local(&server.rules().proxies) {
         let failing = server.parts.failing_channels();
         let uptime = server
             .parts

@@ -35,13 +35,18 @@ const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-
 /// First byte of every TLS connection: a record that holds a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Accepts until `tasks` stop.
-pub(super) async fn accept(listener: TcpListener, server: Arc<Server>, tasks: Tasks) {
+/// Accepts until `closed`; the connections are served until `tasks` stop.
+pub(super) async fn accept(
+    listener: TcpListener,
+    server: Arc<Server>,
+    closed: CancellationToken,
+    tasks: Tasks,
+) {
     let stop = tasks.stop_token().clone();
-    while let Some((stream, address)) = stop.run_until_cancelled(next(&listener)).await {
+    while let Some((stream, address)) = closed.run_until_cancelled(next(&listener)).await {
         let Some(place) = server.places.take(address.ip()) else {
             // Whoever floods us may read this or not: nothing waits for it.
-            if server.tls.is_none() {
+            if server.tls().is_none() {
                 stream.try_write(FULL).ok();
             }
             continue;
@@ -138,7 +143,7 @@ async fn one(
         place: Arc::new(place),
         own_user: false,
     };
-    if let Some(tls) = &server.tls {
+    if let Some(tls) = server.tls() {
         let mut byte = [0];
         if matches!(stream.peek(&mut byte).await, Ok(1)) && byte[0] != TLS_HANDSHAKE {
             peer.meter.linger();

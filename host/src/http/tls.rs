@@ -9,13 +9,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::version::{TLS12, TLS13};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::{self, Files, TlsError};
 use crate::clock::Clock;
 use crate::config::{Paths, TlsConfig};
-use crate::limits::{CERTIFICATE_CHECK_INTERVAL, CERTIFICATE_RENEWAL};
+use crate::limits::CERTIFICATE_RENEWAL;
 
 /// The TLS side of the port.
 pub struct Tls {
@@ -121,23 +120,6 @@ impl Tls {
             );
         }
         Ok(())
-    }
-
-    /// Reloads at SIGHUP, and now and then, so that an own certificate is made anew in time.
-    pub(super) async fn keep_fresh(&self) {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => return tracing::error!(%error, "certificates can't be reloaded"),
-        };
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => {}
-                () = tokio::time::sleep(CERTIFICATE_CHECK_INTERVAL) => {}
-            }
-            if let Err(error) = self.reload() {
-                tracing::error!(%error, "the TLS certificate stays as it was");
-            }
-        }
     }
 
     fn current(&self) -> Served {

@@ -25,7 +25,8 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 /// Upgrades, on whatever path. The socket's task is held by the server's connections.
 pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) -> Response {
     let mut origin = origin_of(&peer, request.headers());
-    origin.asked = proxy::pick(&server.asked, request.headers());
+    let rules = server.rules();
+    origin.asked = proxy::pick(&rules.asked, request.headers());
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
@@ -35,9 +36,9 @@ pub(super) async fn upgrade(server: &Arc<Server>, peer: Peer, request: Request) 
         meter: peer.meter,
         own_user: peer.own_user,
         place: peer.place,
-        proxies: server.proxies.clone(),
-        tailscale: server.tailscale.clone(),
-        limiters: server.limiters.clone(),
+        proxies: rules.proxies.clone(),
+        tailscale: rules.tailscale.clone(),
+        limiters: rules.limiters.clone(),
     };
     let (parts, connections) = (server.parts.clone(), server.connections.clone());
     upgrade

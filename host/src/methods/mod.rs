@@ -37,6 +37,7 @@ use crate::devices::Devices;
 use crate::error::GatewayError;
 use crate::hub::{Caller, Client, Hub};
 use crate::presence::Presence;
+use crate::reload::Reload;
 use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
 use crate::store::Store;
@@ -69,6 +70,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// The agent's runs.
     pub agent: Agent,
+    /// Who changes the configuration.
+    pub reload: Reload,
     /// The health snapshot.
     pub health: HealthBoard,
     /// The last heartbeat.

@@ -56,7 +56,7 @@ impl Router {
                 way: Way::Homeless,
             };
         };
-        let decision = policy::decide(&account.plan().access, &entry.message, &self.mentions);
+        let decision = policy::decide(&account.plan().access, &entry.message, &self.mentions());
         let (lane, way) = match decision {
             Decision::Drop(why) => (front, Way::Drop(why)),
             Decision::Challenge => (front, Way::Challenge(account)),

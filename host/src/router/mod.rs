@@ -14,7 +14,7 @@ pub mod policy;
 mod reply;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::StreamExt;
@@ -58,11 +58,10 @@ pub struct Parts {
 /// Starts the router as a task of `tasks`. Stopping that set lets it finish what it is writing;
 /// what is not answered by then stays in the journal.
 pub fn start(parts: Parts, tasks: &Tasks) {
-    let mentions = Mentions::new(&parts.config.current().messages.group_chat.mention_patterns);
     let router = Router {
         bell: parts.channels.inbound_bell(),
         stop: tasks.stop_token().clone(),
-        mentions,
+        mentions: Mutex::default(),
         parts,
     };
     tasks.spawn("router", router.run());
@@ -72,7 +71,8 @@ struct Router {
     parts: Parts,
     bell: Arc<Notify>,
     stop: CancellationToken,
-    mentions: Mentions,
+    /// What counts as a mention, with the patterns it was made of.
+    mentions: Mutex<(Vec<String>, Arc<Mentions>)>,
 }
 
 impl Router {
@@ -97,6 +97,17 @@ impl Router {
                 () = self.stop.cancelled(), if running.is_empty() => return,
             }
         }
+    }
+
+    /// As the configuration in force says.
+    fn mentions(&self) -> Arc<Mentions> {
+        let config = self.parts.config.current();
+        let patterns = &config.messages.group_chat.mention_patterns;
+        let mut known = self.mentions.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 != *patterns {
+            *known = (patterns.clone(), Arc::new(Mentions::new(patterns)));
+        }
+        known.1.clone()
     }
 
     /// Reads the journal on, as far as there is room in memory.

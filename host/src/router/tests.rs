@@ -16,21 +16,11 @@ use crate::store::outbox;
 
 /// A configuration of defaults in a folder.
 pub(super) fn config(dir: &Path) -> Config {
-    Config {
-        paths: Paths {
-            config_file: dir.join("openclaw.json"),
-            state_dir: dir.to_path_buf(),
-            plugins_file: dir.join("plugins.toml"),
-        },
-        gateway: Default::default(),
-        session: Default::default(),
-        agents: Default::default(),
-        models: Default::default(),
-        messages: Default::default(),
-        logging: Default::default(),
-        channels: Default::default(),
-        channel_defaults: Default::default(),
-    }
+    Config::empty(Paths {
+        config_file: dir.join("openclaw.json"),
+        state_dir: dir.to_path_buf(),
+        plugins_file: dir.join("plugins.toml"),
+    })
 }
 
 /// Everything around the router, on a folder that survives it.

@@ -259,15 +259,9 @@ mod tests {
             plugins_file: "p".into(),
         };
         Config {
-            paths,
-            gateway: Default::default(),
             session: serde_json::from_value(session).unwrap(),
             agents: serde_json::from_value(agents).unwrap(),
-            models: Default::default(),
-            messages: Default::default(),
-            logging: Default::default(),
-            channels: Default::default(),
-            channel_defaults: Default::default(),
+            ..Config::empty(paths)
         }
     }
 

@@ -118,15 +118,18 @@ impl HealthBoard {
 
     async fn refresh_for_ever(&self) {
         let mut changes = self.inner.sources.channels.changes();
+        let mut config = self.inner.sources.config.changes();
         loop {
             let next = Instant::now() + HEALTH_INTERVAL;
             let spaced = Instant::now() + HEALTH_REFRESH_SPACING;
             self.refresh(false).await;
-            // Either somebody wants one, or an account changed, or the interval is over.
+            // Either somebody wants one, or an account or the configuration changed, or the
+            // interval is over.
             let reason = async {
                 tokio::select! {
                     () = self.inner.wanted.notified() => {}
                     _ = changes.changed() => {}
+                    Ok(()) = config.changed() => {}
                 }
             };
             timeout_at(next, reason).await.ok();
@@ -141,7 +144,8 @@ impl HealthBoard {
             sources.channels.probe_all(PROBE_DEADLINE).await;
         }
         let channels = sources.channels.health();
-        let config = sources.config.current();
+        let standing = sources.config.standing();
+        let config = standing.config;
         let ids = config.agents.ids();
         let agents: Vec<AgentHealth> = ids.iter().map(|id| self.agent(&config, id)).collect();
         let every = heartbeat::interval(&config, config.agents.default_id());
@@ -155,6 +159,8 @@ impl HealthBoard {
             default_agent_id: config.agents.default_id().to_owned(),
             sessions: self.sessions(&config, config.agents.default_id()),
             agents,
+            config_hash: Some(config.hash.clone()),
+            config_valid: Some(standing.problem.is_none()),
             duration_ms: millis(started.elapsed()),
         }
     }

@@ -47,20 +47,15 @@ impl Bench {
     fn with(agents: Value, models: Value) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| dir.path().join(name);
+        let paths = Paths {
+            config_file: file("openclaw.json"),
+            state_dir: dir.path().to_path_buf(),
+            plugins_file: file("plugins.toml"),
+        };
         let config = Config {
-            paths: Paths {
-                config_file: file("openclaw.json"),
-                state_dir: dir.path().to_path_buf(),
-                plugins_file: file("plugins.toml"),
-            },
-            gateway: Default::default(),
-            session: Default::default(),
             agents: serde_json::from_value::<AgentsConfig>(agents).unwrap(),
             models: serde_json::from_value::<ModelsConfig>(models).unwrap(),
-            messages: Default::default(),
-            logging: Default::default(),
-            channels: Default::default(),
-            channel_defaults: Default::default(),
+            ..Config::empty(paths)
         };
         let store = Store::open(&file("gateway.redb")).unwrap();
         let (clock, hub) = (Clock::system(), Hub::new());
