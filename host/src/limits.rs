@@ -372,6 +372,19 @@ pub const MODEL_RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const MODEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a model provider's response head; thinking models take their time.
 pub const MODEL_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Longest answer that is asked for where the wire wants a number and the configuration has none,
+/// tokens; every model of today can give that much.
+pub const MODEL_ANSWER_TOKENS: u64 = 8_192;
+/// Longest arguments of one tool call, bytes.
+pub const TOOL_ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
+/// Tool calls of one answer that are looked at.
+pub const TOOL_CALLS_MAX: usize = 32;
+/// How often a model may call tools before it has to have answered.
+pub const TOOL_ROUNDS_MAX: usize = 32;
+/// Longest wait for one tool.
+pub const TOOL_TIME_MAX: Duration = Duration::from_secs(120);
+/// Longest answer of a tool, characters; a prompt has to hold many of them.
+pub const TOOL_TEXT_CHARS_MAX: usize = 30_000;
 /// How long a complete answer waits for its token counts, or a refusal for its body.
 pub const MODEL_TAIL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that `chat.history` answers when it is not told how many, and at most.

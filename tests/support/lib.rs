@@ -22,6 +22,7 @@ pub mod flood;
 pub mod gateway;
 pub mod http;
 pub mod llm;
+pub mod llm_wire;
 pub mod log;
 pub mod login;
 pub mod ngircd;

@@ -1,6 +1,7 @@
-//! A fake chat-completions server on a random loopback port: scripted texts, token counts,
-//! refusals, cuts, waits and silence.
+//! A fake model server on a random loopback port: scripted texts, thoughts, tool calls, token
+//! counts, refusals, cuts, waits and silence, over chat completions and over messages.
 //!
+//! It is as strict as the real ones: a request they would refuse is refused (`llm_wire.rs`).
 //! Tests queue replies with [`Llm::push`]; each request takes the next one, and without any the
 //! server says the newest user message back. Requests are kept for looking at. Every `wait_…`
 //! waits for a state, never for a time.
@@ -22,6 +23,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::llm_wire::{self, Wire};
+
 /// How long a wait may last before it is called a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Reply {
     /// Streams these texts, then the end with token counts (when the request asks for them).
     Texts(Vec<String>),
+    /// Thinks the first text, streams the others and ends.
+    Thought(String, Vec<String>),
+    /// Says the text (if any) and calls these tools, each with an id, a name and arguments.
+    Calls(String, Vec<(String, String, Value)>),
     /// Refuses with a status, an error text and maybe `Retry-After` seconds.
     Refuse(u16, String, Option<u64>),
     /// Streams these texts, waits until the door opens, and hangs up without an end.
@@ -46,6 +53,11 @@ impl Reply {
     /// An answer in one piece.
     pub fn text(text: &str) -> Reply {
         Reply::Texts(vec![text.to_owned()])
+    }
+
+    /// One tool call without a text.
+    pub fn call(id: &str, name: &str, arguments: Value) -> Reply {
+        Reply::Calls(String::new(), vec![(id.into(), name.into(), arguments)])
     }
 }
 
@@ -77,6 +89,8 @@ impl Door {
 pub struct Asked {
     /// The `Authorization` header.
     pub authorization: Option<String>,
+    /// The `x-api-key` header.
+    pub api_key: Option<String>,
     /// The body.
     pub body: Value,
 }
@@ -86,9 +100,32 @@ impl Asked {
     pub fn newest(&self) -> &str {
         let messages = self.body["messages"].as_array();
         let newest = messages.and_then(|messages| messages.last());
-        newest
-            .and_then(|message| message["content"].as_str())
-            .unwrap_or_default()
+        let content = newest.map_or(&Value::Null, |message| &message["content"]);
+        let last = content.as_array().and_then(|blocks| blocks.last());
+        let text = content
+            .as_str()
+            .or_else(|| last?["text"].as_str().or_else(|| last?["content"].as_str()));
+        text.unwrap_or_default()
+    }
+
+    /// The standing instructions.
+    pub fn system(&self) -> &str {
+        let first = &self.body["messages"][0];
+        let text = match first["role"].as_str() {
+            Some("system") => first["content"].as_str(),
+            _ => self.body["system"][0]["text"].as_str(),
+        };
+        text.unwrap_or_default()
+    }
+
+    /// Names of the tools that were offered.
+    pub fn tools(&self) -> Vec<&str> {
+        let tools = self.body["tools"].as_array();
+        tools
+            .into_iter()
+            .flatten()
+            .filter_map(|tool| tool["name"].as_str().or(tool["function"]["name"].as_str()))
+            .collect()
     }
 }
 
@@ -126,7 +163,8 @@ impl Llm {
             asked: watch::Sender::new(0),
         });
         let router = Router::new()
-            .route("/v1/chat/completions", axum::routing::post(answer))
+            .route("/v1/chat/completions", axum::routing::post(completions))
+            .route("/v1/messages", axum::routing::post(messages))
             .with_state(server.clone());
         let mut task = JoinSet::new();
         task.spawn(async move {
@@ -149,6 +187,15 @@ impl Llm {
         })
     }
 
+    /// The same over messages, with a model that can think.
+    pub fn anthropic(&self, model: &str) -> Value {
+        json!({
+            "baseUrl": format!("http://{}", self.addr), "apiKey": "sk-of-tests",
+            "api": "anthropic-messages",
+            "models": [{ "id": model, "contextWindow": 128_000, "reasoning": true }],
+        })
+    }
+
     /// Queues the answer to a later request.
     pub fn push(&self, reply: Reply) {
         self.lock().replies.push_back(reply);
@@ -157,6 +204,12 @@ impl Llm {
     /// All requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.lock().asked.clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.lock().asked.clear();
+        self.server.asked.send_replace(0);
     }
 
     /// Waits until there were `count` requests and gives the last of them.
@@ -182,15 +235,27 @@ impl Llm {
     }
 }
 
-async fn answer(Shared(server): Shared<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
-    let authorization = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok());
-    let Ok(body) = serde_json::from_slice(&body) else {
-        return refusal(400, "the body is no JSON", None);
+type Known = Shared<Arc<Server>>;
+
+async fn completions(Shared(server): Known, headers: HeaderMap, body: Bytes) -> Response {
+    answer(&server, Wire::Completions, &headers, &body)
+}
+
+async fn messages(Shared(server): Known, headers: HeaderMap, body: Bytes) -> Response {
+    answer(&server, Wire::Messages, &headers, &body)
+}
+
+fn answer(server: &Server, wire: Wire, headers: &HeaderMap, body: &Bytes) -> Response {
+    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return refusal(wire, 400, "the body is no JSON", None);
     };
+    if let Err(why) = llm_wire::check(wire, &header, &body) {
+        return refusal(wire, 400, &why, None);
+    }
     let asked = Asked {
-        authorization: authorization.map(str::to_owned),
+        authorization: header("authorization").map(str::to_owned),
+        api_key: header("x-api-key").map(str::to_owned),
         body,
     };
     let echo = Reply::text(asked.newest());
@@ -201,18 +266,32 @@ async fn answer(Shared(server): Shared<Arc<Server>>, headers: HeaderMap, body: B
         state.replies.pop_front().unwrap_or(echo)
     };
     server.asked.send_modify(|count| *count += 1);
+    told(wire, with_usage, reply)
+}
+
+fn told(wire: Wire, with_usage: bool, reply: Reply) -> Response {
+    let begun = |texts: &[String]| [wire.begin(), wire.texts(texts)].concat();
+    let whole = |events: Vec<String>| streamed(stream::iter(events).boxed());
     match reply {
-        Reply::Refuse(status, text, after) => refusal(status, &text, after),
-        Reply::Texts(texts) => streamed(stream::iter(with_end(&texts, with_usage)).boxed()),
-        Reply::Hang(texts) => streamed(
-            stream::iter(events(&texts))
-                .chain(stream::pending())
-                .boxed(),
+        Reply::Refuse(status, text, after) => refusal(wire, status, &text, after),
+        Reply::Texts(texts) => whole([begun(&texts), wire.end(with_usage)].concat()),
+        Reply::Thought(thought, texts) => whole(
+            [
+                wire.thought(&thought),
+                wire.texts(&texts),
+                wire.end(with_usage),
+            ]
+            .concat(),
         ),
+        Reply::Calls(text, calls) => whole(wire.calls(&text, &calls)),
+        Reply::Hang(texts) => {
+            let begun = stream::iter(begun(&texts));
+            streamed(begun.chain(stream::pending()).boxed())
+        }
         Reply::Held(first, door, then) => {
-            let rest = with_end(&then, with_usage);
+            let rest = [wire.texts(&then), wire.end(with_usage)].concat();
             let rest = stream::once(door.wait()).flat_map(move |()| stream::iter(rest.clone()));
-            streamed(stream::iter(events(&first)).chain(rest).boxed())
+            streamed(stream::iter(begun(&first)).chain(rest).boxed())
         }
         Reply::Raw(lines) => {
             streamed(stream::iter(lines.into_iter().map(|line| format!("{line}\n"))).boxed())
@@ -223,35 +302,10 @@ async fn answer(Shared(server): Shared<Arc<Server>>, headers: HeaderMap, body: B
                 Err(std::io::Error::other("cut"))
             });
             sse(Body::from_stream(
-                stream::iter(events(&texts)).map(Ok).chain(cut),
+                stream::iter(begun(&texts)).map(Ok).chain(cut),
             ))
         }
     }
-}
-
-/// One event for each text.
-fn events(texts: &[String]) -> Vec<String> {
-    let event = |text: &String| {
-        let choice = json!({ "index": 0, "delta": { "content": text } });
-        format!("data: {}\n\n", json!({ "choices": [choice] }))
-    };
-    texts.iter().map(event).collect()
-}
-
-/// The same with an end.
-fn with_end(texts: &[String], with_usage: bool) -> Vec<String> {
-    let mut events = events(texts);
-    let end = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    events.push(format!("data: {end}\n\n"));
-    if with_usage {
-        let usage = json!({ "choices": [], "usage": {
-            "prompt_tokens": 120, "completion_tokens": 7, "total_tokens": 127,
-            "prompt_tokens_details": { "cached_tokens": 20 },
-        }});
-        events.push(format!("data: {usage}\n\n"));
-    }
-    events.push("data: [DONE]\n\n".to_owned());
-    events
 }
 
 fn sse(body: Body) -> Response {
@@ -262,9 +316,9 @@ fn streamed(events: stream::BoxStream<'static, String>) -> Response {
     sse(Body::from_stream(events.map(Ok::<_, Infallible>)))
 }
 
-fn refusal(status: u16, text: &str, after: Option<u64>) -> Response {
+fn refusal(wire: Wire, status: u16, text: &str, after: Option<u64>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json!({ "error": { "message": text, "type": "fake" } }).to_string();
+    let body = wire.error(text).to_string();
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
     if let Some(after) = after {
         response

@@ -7,16 +7,22 @@
 use std::time::Instant;
 
 use gateway_schemas::agent::{
-    AgentEvent, AgentStream, AssistantText, Lifecycle, LifecycleEnd, LifecycleError, LifecycleStart,
+    AgentEvent, AgentStream, AssistantText, Lifecycle, LifecycleEnd, LifecycleError,
+    LifecycleStart, ThinkingText, ToolDone, ToolPhase, ToolStart,
 };
 use gateway_schemas::chat::{AssistantMessage, ChatEvent, ChatState, ContentPart, Message};
 
 use super::queue::AbortReason;
+use super::runner::ToolCall;
 use super::silent;
+use super::toolbox::ToolOutput;
 use crate::clock::Clock;
-use crate::hub::{Event, Hub};
+use crate::hub::{ConnId, Event, Hub};
 use crate::limits;
-use crate::sessions::SessionKey;
+use crate::sessions::{SessionKey, SettingsRow};
+
+/// What a connection declares that can show tools at work.
+const TOOL_EVENTS: &str = "tool-events";
 
 /// The events of one run.
 #[derive(Debug)]
@@ -32,6 +38,16 @@ pub struct RunEvents {
     seq: u64,
     started_at: u64,
     text: String,
+    /// Where in `text` each part but the first begins: a part for each text between tool calls.
+    parts: Vec<usize>,
+    /// What the model thinks, of this part.
+    thoughts: String,
+    /// Who is shown the tools.
+    watcher: Option<ConnId>,
+    /// What tools answer is shown, too.
+    tool_answers: bool,
+    /// Thoughts are shown.
+    show_thoughts: bool,
     /// Bytes of `text` that `agent` events have shown.
     shown: usize,
     /// Bytes of `text` that the last `chat` delta showed, and when.
@@ -57,9 +73,27 @@ impl RunEvents {
             seq: 0,
             started_at: 0,
             text: String::new(),
+            parts: Vec::new(),
+            thoughts: String::new(),
+            watcher: None,
+            tool_answers: false,
+            show_thoughts: false,
             shown: 0,
             told: None,
         }
+    }
+
+    /// Shows the tools at work to this connection, if it can show them.
+    pub fn watched_by(mut self, watcher: Option<ConnId>) -> Self {
+        self.watcher = watcher;
+        self
+    }
+
+    /// How much is shown, as the session is set.
+    pub fn levels(&mut self, settings: &SettingsRow) {
+        let word = |name: &str| settings.words.get(name).map(String::as_str);
+        self.tool_answers = word("verboseLevel") == Some("full");
+        self.show_thoughts = word("reasoningLevel") == Some("stream");
     }
 
     /// The run begins. Returns when, ms.
@@ -77,12 +111,12 @@ impl RunEvents {
         self.text.push_str(delta);
         // Blanks at the end wait for what follows them.
         let visible = self.text.trim_end().len();
-        if visible <= self.shown || silent::may_become_silent(&self.text) {
+        if visible <= self.shown || silent::may_become_silent(self.last_part()) {
             return;
         }
         let new = self.text[self.shown..visible].to_owned();
         let text = AssistantText {
-            text: self.text[..visible].to_owned(),
+            text: self.text[self.part_start()..visible].to_owned(),
             delta: new,
             media_urls: None,
         };
@@ -96,14 +130,76 @@ impl RunEvents {
         }
     }
 
-    /// The whole text so far, as the model wrote it.
-    pub fn whole_text(&self) -> &str {
-        &self.text
+    /// More of what the model thinks.
+    pub fn thinking(&mut self, delta: &str) {
+        if !self.show_thoughts {
+            return;
+        }
+        self.thoughts.push_str(delta);
+        let text = self.thoughts.clone();
+        let delta = delta.to_owned();
+        self.agent(AgentStream::Thinking(ThinkingText { text, delta }));
     }
 
-    /// True when the whole text stands for no reply.
-    pub fn is_silent(&self) -> bool {
-        silent::is_silent(&self.text, self.heartbeat)
+    /// A tool is called. What clients have not seen of the text goes before it.
+    pub fn tool_start(&mut self, call: &ToolCall) {
+        self.flush();
+        self.tool(ToolPhase::Start(ToolStart {
+            name: call.name.clone(),
+            tool_call_id: call.id.clone(),
+            args: call.arguments.clone(),
+        }));
+    }
+
+    /// A tool is done.
+    pub fn tool_result(&mut self, call: &ToolCall, output: &ToolOutput) {
+        let result = gateway_schemas::agent::ToolOutput {
+            content: vec![ContentPart::text(output.text.as_str())],
+            details: None,
+        };
+        self.tool(ToolPhase::Result(ToolDone {
+            name: call.name.clone(),
+            tool_call_id: call.id.clone(),
+            meta: output.meta.clone(),
+            is_error: output.is_error,
+            result: self.tool_answers.then_some(result),
+        }));
+    }
+
+    /// What follows is said after a tool was called.
+    pub fn next_part(&mut self) {
+        self.parts.push(self.text.len());
+        self.thoughts.clear();
+    }
+
+    fn part_start(&self) -> usize {
+        self.parts.last().copied().unwrap_or(0)
+    }
+
+    /// The text since the last tool call, as the model wrote it.
+    pub fn last_part(&self) -> &str {
+        &self.text[self.part_start()..]
+    }
+
+    /// The texts between tool calls that are not empty.
+    pub fn parts(&self) -> Vec<String> {
+        let starts = std::iter::once(&0).chain(&self.parts);
+        let end = self.text.len();
+        let ends = self.parts.iter().chain(std::iter::once(&end));
+        let parts = starts
+            .zip(ends)
+            .map(|(from, to)| self.text[*from..*to].trim());
+        parts
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The same without those that stand for no reply.
+    pub fn spoken_parts(&self) -> Vec<String> {
+        let mut parts = self.parts();
+        parts.retain(|part| !silent::is_silent(part, self.heartbeat));
+        parts
     }
 
     /// The run is over; `timed_out` when its time limit cut it.
@@ -114,11 +210,13 @@ impl RunEvents {
             aborted: timed_out.then_some(true),
             stop_reason: None,
         })));
-        let silent = self.is_silent();
-        if !silent {
+        if silent::is_silent(self.last_part(), self.heartbeat) {
+            self.text.truncate(self.part_start());
+        } else {
             self.flush();
         }
-        let message = (!silent).then(|| self.message(self.text.trim()));
+        let text = self.text.trim();
+        let message = (!text.is_empty()).then(|| self.message(text));
         self.chat(ChatState::Final, |event| event.message = message);
     }
 
@@ -166,6 +264,22 @@ impl RunEvents {
     }
 
     fn agent(&mut self, body: AgentStream) {
+        let event = self.agent_event(body);
+        self.hub.publish(event);
+    }
+
+    /// For the one who began the run, if it can show tools.
+    fn tool(&mut self, phase: ToolPhase) {
+        let event = self.agent_event(AgentStream::Tool(phase));
+        let Some(watcher) = self.watcher else { return };
+        let clients = self.hub.clients();
+        let client = clients.iter().find(|client| client.caller.conn == watcher);
+        if client.is_some_and(|client| client.caller.has_cap(TOOL_EVENTS)) {
+            self.hub.send_to(&[watcher], event);
+        }
+    }
+
+    fn agent_event(&mut self, body: AgentStream) -> Event {
         self.seq += 1;
         let event = AgentEvent {
             run_id: self.run_id.clone(),
@@ -174,7 +288,7 @@ impl RunEvents {
             seq: self.seq,
             ts: self.clock.now_ms(),
         };
-        self.hub.publish(Event::new("agent", &event));
+        Event::new("agent", &event)
     }
 
     fn chat(&self, state: ChatState, fill: impl FnOnce(&mut ChatEvent)) {

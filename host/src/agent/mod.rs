@@ -20,12 +20,14 @@ pub mod runner;
 pub mod runners;
 mod silent;
 pub mod stop_words;
+pub mod thinking;
+pub mod toolbox;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -41,6 +43,8 @@ pub use outcome::{Ending, Run, RunOutcome};
 use queue::Queue;
 use results::Results;
 use runner::Image;
+use thinking::Thinking;
+use toolbox::Toolbox;
 
 /// One message for the agent.
 #[derive(Clone, Debug)]
@@ -59,6 +63,30 @@ pub struct Turn {
     pub timeout: Option<Duration>,
     /// More standing instructions, for this run only.
     pub extra_system: Option<String>,
+    /// How long to think, for this run only; none for what the session or the agent says.
+    pub thinking: Option<Thinking>,
+    /// The model for this run only, as `agents.defaults.model` would name it; its fallbacks stay.
+    pub model: Option<String>,
+    /// The connection that is shown the tools at work, if it can show them.
+    pub watcher: Option<ConnId>,
+}
+
+impl Turn {
+    /// A plain message: no pictures, and everything else as configured.
+    pub fn new(run_id: &str, key: SessionKey, text: &str, origin: Origin) -> Turn {
+        Turn {
+            run_id: run_id.to_owned(),
+            key,
+            text: text.to_owned(),
+            images: Vec::new(),
+            origin,
+            timeout: None,
+            extra_system: None,
+            thinking: None,
+            model: None,
+            watcher: None,
+        }
+    }
 }
 
 /// Where a turn came from; decides its envelope, its events and who may stop it.
@@ -188,6 +216,7 @@ struct Inner {
     results: Results,
     queues: Mutex<HashMap<SessionKey, Queue>>,
     slots: Semaphore,
+    toolbox: OnceLock<Arc<dyn Toolbox>>,
 }
 
 impl fmt::Debug for Agent {
@@ -214,10 +243,16 @@ impl Agent {
             results: Results::default(),
             queues: Mutex::default(),
             slots: Semaphore::new(limits::RUNS_AT_ONCE_MAX),
+            toolbox: OnceLock::new(),
         };
         Agent {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Hands in what models may call; counts from the next round on. Only the first one counts.
+    pub fn set_toolbox(&self, toolbox: Arc<dyn Toolbox>) {
+        let _first_counts = self.inner.toolbox.set(toolbox);
     }
 
     /// Takes a turn. It runs at once when its session is idle, and waits otherwise.

@@ -10,8 +10,10 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::runner::{Runner, RunnerError};
+use super::runners::anthropic::{self, Anthropic};
 use super::runners::echo;
 use super::runners::openai_compat::{self, OpenAiCompat};
+use super::thinking::Thinking;
 use crate::config::{Config, ModelEntry, ModelProvider};
 use crate::limits;
 use crate::sessions::SettingsRow;
@@ -55,6 +57,38 @@ impl ModelName {
         let input = self.entry(config).and_then(|entry| entry.input.as_ref());
         input.is_some_and(|kinds| kinds.iter().any(|kind| kind == "image"))
     }
+}
+
+impl ModelName {
+    /// True when the configuration says that it thinks before it speaks.
+    pub fn thinks(&self, config: &Config) -> bool {
+        self.entry(config).and_then(|entry| entry.reasoning) == Some(true)
+    }
+}
+
+/// How long to think: as this run asks, else the session, else `agents.defaults.thinkingDefault`.
+/// A word in the configuration that is no level counts as `off`.
+pub fn thinking(config: &Config, settings: &SettingsRow, asked: Option<Thinking>) -> Thinking {
+    let own = settings.words.get("thinkingLevel").map(String::as_str);
+    let usual = config.agents.defaults.thinking_default.as_deref();
+    let level = |word: Option<&str>| word.and_then(|word| word.parse().ok());
+    asked.or(level(own)).or(level(usual)).unwrap_or_default()
+}
+
+/// The models to try in order: the one asked for, or the session's own, or the agent's with its
+/// fallbacks.
+pub fn candidates_for(
+    config: &Config,
+    settings: &SettingsRow,
+    agent: &str,
+    asked: Option<&str>,
+) -> Vec<ModelName> {
+    let mut names = candidates(config, settings, agent);
+    if let Some(asked) = asked.map(|text| named(config, text)) {
+        names.retain(|name| *name != asked);
+        names.insert(0, asked);
+    }
+    names
 }
 
 /// The models to try in order: the session's own, or the agent's with its fallbacks.
@@ -156,24 +190,29 @@ pub fn runner(config: &Config, name: &ModelName) -> Result<Box<dyn Runner>, Runn
             name.provider
         )));
     };
-    let api = provider.api.as_deref().unwrap_or(openai_compat::API);
-    if api != openai_compat::API {
-        return Err(RunnerError::new(format!(
-            "models.providers.{}.api \"{api}\" is not supported yet: use {}",
-            name.provider,
-            openai_compat::API
-        )));
-    }
     let headers = headers(&name.provider, provider)?;
     let key = provider.api_key.as_ref().map(|key| key.expose());
-    let runner = OpenAiCompat::new(
-        http_client()?,
-        &provider.base_url,
-        &name.model,
-        key,
-        headers,
-    )?;
-    Ok(Box::new(runner))
+    let base_url = &provider.base_url;
+    match provider.api.as_deref().unwrap_or(openai_compat::API) {
+        openai_compat::API => {
+            let model = &name.model;
+            let runner = OpenAiCompat::new(http_client()?, base_url, model, key, headers)?;
+            Ok(Box::new(runner))
+        }
+        anthropic::API => {
+            let max_tokens = name.entry(config).and_then(|entry| entry.max_tokens);
+            let model = (name.model.as_str(), max_tokens);
+            let key = (key, provider.auth_header);
+            let runner = Anthropic::new(http_client()?, base_url, model, key, headers)?;
+            Ok(Box::new(runner))
+        }
+        api => Err(RunnerError::new(format!(
+            "models.providers.{}.api \"{api}\" is not supported: use {} or {}",
+            name.provider,
+            openai_compat::API,
+            anthropic::API
+        ))),
+    }
 }
 
 fn headers(id: &str, provider: &ModelProvider) -> Result<HeaderMap, RunnerError> {

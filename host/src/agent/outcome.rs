@@ -45,14 +45,18 @@ pub struct RunOutcome {
     pub ending: Ending,
     /// The answer; the part there was of it when the run was cut. Empty when silent.
     pub text: String,
+    /// The same answer in parts: one for each text between tool calls.
+    pub parts: Vec<String>,
     /// Why there is no (more) text, one line for RPC clients.
     pub error: Option<String>,
     /// Provider that answered.
     pub provider: String,
     /// Model that answered.
     pub model: String,
-    /// What it cost, when the provider counts.
+    /// What all rounds cost, when the provider counts.
     pub usage: Option<Usage>,
+    /// What the last one cost.
+    pub last_usage: Option<Usage>,
     /// `stop`, `length`, `error`; absent when the run was cut.
     pub stop_reason: Option<&'static str>,
     /// When it began, ms.
@@ -70,10 +74,12 @@ impl RunOutcome {
             session_id: String::new(),
             ending,
             text: String::new(),
+            parts: Vec::new(),
             error: None,
             provider: String::new(),
             model: String::new(),
             usage: None,
+            last_usage: None,
             stop_reason: None,
             started_at: now_ms,
             ended_at: now_ms,
@@ -90,12 +96,12 @@ impl RunOutcome {
         }
     }
 
-    /// What an RPC client gets as the run's only payload.
-    pub fn payload(&self) -> Option<&str> {
+    /// What an RPC client gets as the run's payloads.
+    pub fn payloads(&self) -> Vec<&str> {
         match self.ending {
-            Ending::Failed => self.error.as_deref(),
-            Ending::Aborted => (!self.text.is_empty()).then_some(self.text.as_str()),
-            _ => self.reply(),
+            Ending::Failed => self.error.as_deref().into_iter().collect(),
+            Ending::Answered | Ending::Aborted => self.parts.iter().map(String::as_str).collect(),
+            _ => self.reply().into_iter().collect(),
         }
     }
 

@@ -3,17 +3,23 @@
 //! Called when a run asks a model. Pure: stored messages in, lines out. Promises the newest line
 //! is always there, whatever its size.
 
+use std::collections::VecDeque;
+
 use super::envelope::{stamped, with_facts};
-use super::runner::{Image, Line, Prompt, Speaker};
+use super::runner::{Image, Line, Prompt, Speaker, Thought, ToolCall};
 use super::{Origin, Turn, envelope::Facts};
 use crate::config::Config;
 use crate::limits;
-use crate::sessions::MessageRow;
+use crate::sessions::{CallRow, MessageRow, ThoughtRow};
 use crate::store::sessions::BodyRow;
 
 /// What a model is told before the first message after an aborted run.
 const ABORTED_NOTE: &str = "Note: The previous agent run was aborted by the user. Resume \
     carefully or ask for clarification.";
+
+/// What a model is told of a call that was cut off.
+const CUT_OFF: &str = "Error: the call was cut off before its answer was known; it may or may not \
+    have taken effect.";
 
 /// A text of this turn's sender as the model reads it, with its envelope.
 pub fn text_of(turn: &Turn, text: &str, config: &Config, now_ms: u64, after_abort: bool) -> String {
@@ -54,44 +60,98 @@ pub fn build(
         .map_or(String::new(), |message| match &message.body {
             BodyRow::User(user) => user.text.clone(),
             BodyRow::Assistant(said) => said.text.clone(),
+            BodyRow::Tool(result) => result.text.clone(),
         });
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for line in transcript.iter().rev().filter_map(line) {
-        let chars = line.text.chars().count();
+        let chars = chars_of(&line);
         if chars > left && !lines.is_empty() {
             break;
         }
         left = left.saturating_sub(chars);
         lines.push(line);
     }
-    if let Some(newest) = lines.first_mut() {
+    if let Some(newest) = lines.iter_mut().find(|line| line.speaker == Speaker::User) {
         newest.images = images;
     }
+    lines.reverse();
+    let mut lines = answered(lines);
     let system = system.iter().filter(|text| !text.trim().is_empty());
     let system: Vec<&str> = system.copied().collect();
     if !system.is_empty() {
-        let text = system.join("\n\n");
-        lines.push(Line {
-            speaker: Speaker::System,
-            text,
-            images: vec![],
-        });
+        lines.insert(0, Line::new(Speaker::System, system.join("\n\n")));
     }
-    lines.reverse();
-    Prompt { lines, said }
+    Prompt {
+        lines,
+        said,
+        ..Prompt::default()
+    }
 }
 
 fn line(message: &MessageRow) -> Option<Line> {
-    let (speaker, text) = match &message.body {
-        BodyRow::User(user) => (Speaker::User, user.prompt.as_ref().unwrap_or(&user.text)),
-        BodyRow::Assistant(said) if said.text.is_empty() => return None,
-        BodyRow::Assistant(said) => (Speaker::Assistant, &said.text),
-    };
-    Some(Line {
-        speaker,
-        text: text.clone(),
-        images: vec![],
+    Some(match &message.body {
+        BodyRow::User(user) => Line::new(Speaker::User, user.prompt.as_ref().unwrap_or(&user.text)),
+        BodyRow::Assistant(said) if said.text.is_empty() && said.calls.is_empty() => return None,
+        BodyRow::Assistant(said) => Line {
+            thoughts: said.thoughts.iter().map(thought).collect(),
+            calls: said.calls.iter().map(call).collect(),
+            ..Line::new(Speaker::Assistant, &said.text)
+        },
+        BodyRow::Tool(result) => Line {
+            answers: Some((result.call_id.clone(), result.is_error)),
+            ..Line::new(Speaker::Tool, &result.text)
+        },
     })
+}
+
+fn thought(row: &ThoughtRow) -> Thought {
+    Thought {
+        text: row.text.clone(),
+        seal: row.seal.clone(),
+        hidden: row.hidden,
+    }
+}
+
+fn call(row: &CallRow) -> ToolCall {
+    ToolCall {
+        id: row.id.clone(),
+        name: row.name.clone(),
+        arguments: row.arguments.clone(),
+    }
+}
+
+fn chars_of(line: &Line) -> usize {
+    let calls = line
+        .calls
+        .iter()
+        .map(|call| call.arguments.to_string().len());
+    line.text.chars().count() + calls.sum::<usize>()
+}
+
+/// Providers want each call answered at once: its answers follow it, a call that was cut off is
+/// told so, and an answer whose call lies too far back is left out.
+fn answered(lines: Vec<Line>) -> Vec<Line> {
+    let mut left: VecDeque<Line> = lines.into();
+    let mut done = Vec::with_capacity(left.len());
+    while let Some(line) = left.pop_front() {
+        if line.speaker == Speaker::Tool {
+            continue;
+        }
+        let calls: Vec<String> = line.calls.iter().map(|call| call.id.clone()).collect();
+        done.push(line);
+        for id in calls {
+            let before_others = left.iter().take_while(|line| line.calls.is_empty());
+            let place = before_others
+                .enumerate()
+                .find(|(_, line)| line.answers.as_ref().is_some_and(|(of, _)| *of == id));
+            let answer = place.map(|(place, _)| place).and_then(|at| left.remove(at));
+            done.push(answer.unwrap_or_else(|| Line {
+                answers: Some((id, true)),
+                ..Line::new(Speaker::Tool, CUT_OFF)
+            }));
+        }
+    }
+    done
 }
 
 /// Characters of history for a context window: about three make a token, and a quarter of the
@@ -142,6 +202,55 @@ mod tests {
         let prompt = build(&["be kind", " "], &rows, vec![], None);
         assert_eq!(texts(&prompt), ["be kind", "[Sun] a", "b", "c"]);
         assert_eq!(prompt.lines[0].speaker, Speaker::System);
+    }
+
+    #[test]
+    fn each_call_is_answered_at_once() {
+        let called = |ids: &[&str]| {
+            let calls = ids.iter().map(|id| CallRow {
+                id: (*id).into(),
+                ..CallRow::default()
+            });
+            let mut row = said(Speaker::Assistant, "");
+            row.body = BodyRow::Assistant(AssistantRow {
+                calls: calls.collect(),
+                ..AssistantRow::default()
+            });
+            row
+        };
+        let result = |id: &str, text: &str| {
+            let mut row = said(Speaker::User, "");
+            row.body = BodyRow::Tool(crate::sessions::ToolRow {
+                call_id: id.into(),
+                text: text.into(),
+                ..Default::default()
+            });
+            row
+        };
+        let rows = [
+            result("lost", "of a call that is not here"),
+            said(Speaker::User, "a"),
+            called(&["1", "2", "3"]),
+            said(Speaker::Assistant, "mirrored"),
+            result("2", "two"),
+            result("1", "one"),
+            called(&["1"]),
+            result("1", "one of the second round"),
+            said(Speaker::User, "b"),
+        ];
+        let prompt = build(&[], &rows, vec![], None);
+        let want = [
+            "a",
+            "",
+            "one",
+            "two",
+            CUT_OFF,
+            "mirrored",
+            "",
+            "one of the second round",
+            "b",
+        ];
+        assert_eq!(texts(&prompt), want);
     }
 
     #[test]

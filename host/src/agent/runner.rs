@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use serde_json::Value;
 
+use super::thinking::Thinking;
 use crate::error::Boxed;
 
 /// Who said a line of the prompt.
@@ -21,6 +23,8 @@ pub enum Speaker {
     User,
     /// The agent itself.
     Assistant,
+    /// A tool that the agent called.
+    Tool,
 }
 
 /// A picture that belongs to a line of the prompt.
@@ -34,6 +38,39 @@ pub struct Image {
     pub bytes: usize,
 }
 
+/// What the model thought before it spoke. Some providers want it back, sealed as they gave it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thought {
+    /// The text; empty when the provider hides it.
+    pub text: String,
+    /// The provider's seal, opaque.
+    pub seal: Option<String>,
+    /// The provider hides the text: all of it lies in the seal.
+    pub hidden: bool,
+}
+
+/// A call of a tool by the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall {
+    /// The provider's id of the call.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments; text that was no JSON stands as that text.
+    pub arguments: Value,
+}
+
+/// A tool as the model is told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolSpec {
+    /// Its name, unique.
+    pub name: &'static str,
+    /// What it does and when to use it.
+    pub description: &'static str,
+    /// JSON Schema of its arguments, an object.
+    pub parameters: Value,
+}
+
 /// One line of the prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -43,6 +80,26 @@ pub struct Line {
     pub text: String,
     /// Pictures; empty for a model that can't see.
     pub images: Vec<Image>,
+    /// What the agent thought first.
+    pub thoughts: Vec<Thought>,
+    /// The tools that the agent called with it.
+    pub calls: Vec<ToolCall>,
+    /// For a tool's line: the call it answers, and whether it failed.
+    pub answers: Option<(String, bool)>,
+}
+
+impl Line {
+    /// A line of text.
+    pub fn new(speaker: Speaker, text: impl Into<String>) -> Line {
+        Line {
+            speaker,
+            text: text.into(),
+            images: Vec::new(),
+            thoughts: Vec::new(),
+            calls: Vec::new(),
+            answers: None,
+        }
+    }
 }
 
 /// What the model is asked: the conversation so far, the newest line last.
@@ -52,6 +109,12 @@ pub struct Prompt {
     pub lines: Vec<Line>,
     /// The newest line as it was written, without its envelope.
     pub said: String,
+    /// How long to think first; `Off` for a model that doesn't.
+    pub thinking: Thinking,
+    /// What the model may call.
+    pub tools: Vec<ToolSpec>,
+    /// The id under which the runner's program keeps this conversation, if it does.
+    pub memory: Option<String>,
 }
 
 /// Tokens of one model call, as the provider counts them.
@@ -76,13 +139,23 @@ pub enum Stop {
     Done,
     /// The provider's length limit cut it.
     Length,
+    /// It waits for the tools it called.
+    Tools,
 }
 
 /// One step of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// More text, never empty.
     Text(String),
+    /// More of what the model thinks, never empty; for watching only.
+    Thinking(String),
+    /// A whole thought, to be kept.
+    Thought(Thought),
+    /// A tool is called; before the end.
+    Call(ToolCall),
+    /// The id under which the runner's program keeps this conversation from now on.
+    Memory(String),
     /// The end; nothing follows. `usage` is absent when the provider does not count.
     End {
         /// Why it ended.
@@ -105,6 +178,12 @@ pub trait Runner: Send + Sync {
     /// # Errors
     /// [`RunnerError`] when no answer can be begun, after all retries.
     fn start(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Steps, RunnerError>>;
+
+    /// The name under which the ids of conversations are kept, for a runner whose program
+    /// remembers them itself.
+    fn memory_name(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Why there is no answer, or no more of it.

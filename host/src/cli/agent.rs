@@ -127,6 +127,7 @@ fn params(args: &AgentArgs, run_id: &str) -> Value {
     let optional = [
         ("sessionKey", &session),
         ("agentId", &args.agent),
+        ("thinking", &args.thinking),
         ("channel", &args.channel),
         ("to", &args.to),
         ("accountId", &args.account),
@@ -244,6 +245,10 @@ mod tests {
         check(&[], json!({"sessionKey": "main"}));
         check(&["--agent", "b"], json!({"agentId": "b"}));
         check(&["--session-key", "k"], json!({"sessionKey": "k"}));
+        check(
+            &["--thinking", "high"],
+            json!({"sessionKey": "main", "thinking": "high"}),
+        );
         check(
             &["--timeout", "1500ms"],
             json!({"sessionKey": "main", "timeout": 2}),

@@ -212,6 +212,9 @@ pub struct AgentDefaults {
     pub user_timezone: Option<String>,
     /// Standing text before every conversation.
     pub system_prompt: Option<String>,
+    /// How long models think that can: `off`, `minimal`, `low`, `medium`, `high`, `xhigh` or
+    /// `adaptive`.
+    pub thinking_default: Option<String>,
     /// The regular look-around of the agent.
     pub heartbeat: HeartbeatConfig,
     /// Keys not used here.
@@ -227,6 +230,7 @@ impl Default for AgentDefaults {
             workspace: None,
             user_timezone: None,
             system_prompt: None,
+            thinking_default: None,
             heartbeat: HeartbeatConfig::default(),
             other: Map::new(),
         }
@@ -339,6 +343,9 @@ pub struct ModelProvider {
     /// Dialect; absent: `openai-completions`.
     #[serde(default)]
     pub api: Option<String>,
+    /// The key goes into `Authorization: Bearer` where the dialect has another header for it.
+    #[serde(default)]
+    pub auth_header: bool,
     /// More request headers.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,

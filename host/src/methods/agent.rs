@@ -15,6 +15,7 @@ use super::sessions::{failed, resolve};
 use super::{Call, Outcome, Parts, Reply};
 use crate::agent::attachments::pictures;
 use crate::agent::runner::Usage;
+use crate::agent::thinking;
 use crate::agent::{Ending, Origin, Run, RunOutcome, Turn};
 use crate::config::Config;
 use crate::dedupe::{Answer, Begin, Ticket};
@@ -34,6 +35,8 @@ pub async fn agent(call: Call) -> Outcome {
     let config = call.parts.config.current();
     check_names(&call, &params, &config)?;
     let chosen = chosen_session(&call, &params, &config)?;
+    let thinking = thinking::requested(params.thinking.as_deref());
+    let thinking = thinking.map_err(|e| call.invalid(&e.to_string()))?;
     let attachments = params.attachments.as_deref().unwrap_or_default();
     let images =
         pictures(attachments).map_err(|why| GatewayError::invalid(format!("Error: {why}")))?;
@@ -76,14 +79,14 @@ pub async fn agent(call: Call) -> Outcome {
         Ok(chosen) => chosen.begin(&call.parts).await,
         Err(why) => Err(why),
     };
+    let watcher = Some(call.caller.conn);
     let turn = begun.map(|key| Turn {
-        run_id: run_id.clone(),
-        key,
-        text: params.message,
         images,
-        origin: Origin::Agent,
         timeout: params.timeout.map(Duration::from_secs),
         extra_system: params.extra_system_prompt,
+        thinking,
+        watcher,
+        ..Turn::new(&run_id, key, &params.message, Origin::Agent)
     });
     let submit = |turn| call.parts.agent.submit(turn).map_err(|e| e.to_string());
     match turn.and_then(submit) {
@@ -272,20 +275,20 @@ fn failure(run_id: &str, why: &str) -> Answer {
 }
 
 fn result_of(outcome: &RunOutcome) -> AgentResult {
-    let payload = outcome.payload().map(|text| AgentPayload {
+    let payloads = outcome.payloads().into_iter().map(|text| AgentPayload {
         text: Some(text.to_owned()),
         media_url: None,
         media_urls: None,
         is_error: None,
     });
     let last_call = outcome
-        .usage
+        .last_usage
         .or((outcome.ending == Ending::Failed).then(Usage::default));
     let prompt = outcome
-        .usage
+        .last_usage
         .map(|usage| usage.input + usage.cache_read + usage.cache_write);
     AgentResult {
-        payloads: payload.into_iter().collect(),
+        payloads: payloads.collect(),
         meta: AgentMeta {
             duration_ms: outcome.ended_at.saturating_sub(outcome.started_at),
             agent_meta: Some(AgentRunMeta {

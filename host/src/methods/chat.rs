@@ -16,6 +16,7 @@ use super::{Call, Outcome, Parts, Reply};
 use crate::agent::attachments::{pictures, usable};
 use crate::agent::events::final_event;
 use crate::agent::stop_words::is_stop_word;
+use crate::agent::thinking;
 use crate::agent::{AbortBy, AbortError, Ending, Origin, Owner, Run, Turn};
 use crate::dedupe::{Answer, Begin, Ticket};
 use crate::error::GatewayError;
@@ -56,6 +57,8 @@ pub async fn send(call: Call) -> Outcome {
     let config = call.parts.config.current();
     let key = resolve(&call, &params.session_key, &config)?;
     let text = clean(&params.message)?;
+    let thinking = thinking::requested(params.thinking.as_deref());
+    let thinking = thinking.map_err(|e| call.invalid(&e.to_string()))?;
     let attachments = params.attachments.as_deref().unwrap_or_default();
     if text.trim().is_empty() && usable(attachments) == 0 {
         return Err(GatewayError::invalid("message or attachment required"));
@@ -77,24 +80,24 @@ pub async fn send(call: Call) -> Outcome {
     let route = row.and_then(|row| row.route).and_then(Route::stored);
     let route = route.filter(|_| params.deliver == Some(true) && !call.caller.client.is_webchat());
     let client = &call.caller.client;
+    let origin = Origin::Chat {
+        owner: who(&call).0,
+        label: client
+            .display_name
+            .clone()
+            .unwrap_or_else(|| client.id.clone()),
+        id: client.id.clone(),
+        display_name: client.display_name.clone(),
+        // Its answer has to be delivered, so it needs a run of its own.
+        collect: route.is_none(),
+    };
     let turn = Turn {
-        run_id: run_id.clone(),
-        key,
-        text,
         images,
-        origin: Origin::Chat {
-            owner: who(&call).0,
-            label: client
-                .display_name
-                .clone()
-                .unwrap_or_else(|| client.id.clone()),
-            id: client.id.clone(),
-            display_name: client.display_name.clone(),
-            // Its answer has to be delivered, so it needs a run of its own.
-            collect: route.is_none(),
-        },
         timeout: params.timeout_ms.map(Duration::from_millis),
         extra_system: params.system_provenance_receipt.and_then(text_of),
+        thinking,
+        watcher: Some(call.caller.conn),
+        ..Turn::new(&run_id, key, &text, origin)
     };
     start(&call.parts, turn, ticket, route)?;
     Reply::of(&state(&run_id, ChatSendStatus::Started))

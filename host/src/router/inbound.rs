@@ -5,7 +5,6 @@
 //! (session full, gateway stopping, disk failing) stays in the journal.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -245,15 +244,7 @@ fn turn(entry: &Entry, key: &SessionKey) -> Turn {
         facts: facts(message),
         sender_label: Some(sender_label(message)),
     };
-    Turn {
-        run_id: entry.run_id.clone(),
-        key: key.clone(),
-        text: text(message),
-        images: Vec::new(),
-        origin,
-        timeout: None::<Duration>,
-        extra_system: None,
-    }
+    Turn::new(&entry.run_id, key.clone(), &text(message), origin)
 }
 
 /// The words; media without words becomes a placeholder of its kind.

@@ -21,8 +21,8 @@ use crate::store::{Store, StoreError};
 
 pub use crate::store::transcripts::Appended;
 pub use disk::{
-    AbortRow, AssistantRow, ChatFacts, ImageRow, MessageRow, RouteRow, SessionRow, SettingsRow,
-    TokensRow,
+    AbortRow, AssistantRow, CallRow, ChatFacts, ImageRow, MessageRow, RouteRow, SessionRow,
+    SettingsRow, ThoughtRow, TokensRow, ToolRow,
 };
 pub use key::{KeyError, Room, SessionKey};
 pub use removal::{Compacted, RemovalError};
@@ -250,6 +250,26 @@ impl Sessions {
         .await
     }
 
+    /// Appends what a tool answered. The same append key appends once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn append_tool(
+        &self,
+        key: &SessionKey,
+        append_key: Option<String>,
+        result: ToolRow,
+    ) -> Result<Appended, StoreError> {
+        let message = self.message(append_key, BodyRow::Tool(result));
+        let (fresh, now) = (self.fresh_row(), self.clock.now_ms());
+        transcripts::append(&self.store, key.as_str(), message, move |old| {
+            let mut row = old.unwrap_or(fresh);
+            row.updated_at = now;
+            Ok(row)
+        })
+        .await
+    }
+
     /// Appends a text of the gateway itself (`chat.inject`, command replies).
     ///
     /// # Errors
@@ -365,4 +385,5 @@ fn renewed(row: &mut SessionRow, session_id: String) {
     row.system_sent = false;
     row.aborted_last_run = false;
     row.tokens = Some(TokensRow::default());
+    row.memories.clear();
 }

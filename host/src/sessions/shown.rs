@@ -137,7 +137,7 @@ fn origin(row: &SessionRow) -> Option<wire::SessionOrigin> {
 pub fn title(row: &SessionRow, beginning: &[MessageRow]) -> Option<String> {
     let first = beginning.iter().find_map(|message| match &message.body {
         BodyRow::User(user) => Some(user.text.as_str()).filter(|text| !text.trim().is_empty()),
-        BodyRow::Assistant(_) => None,
+        BodyRow::Assistant(_) | BodyRow::Tool(_) => None,
     });
     let known = [
         row.chat.label.as_deref(),
@@ -156,6 +156,7 @@ pub fn preview_item(message: &MessageRow, chars_max: usize) -> Option<wire::Prev
     let (role, text) = match &message.body {
         BodyRow::User(user) => (wire::PreviewRole::User, &user.text),
         BodyRow::Assistant(said) => (wire::PreviewRole::Assistant, &said.text),
+        BodyRow::Tool(result) => (wire::PreviewRole::Tool, &result.text),
     };
     let text = text.trim();
     if text.is_empty() {
@@ -176,6 +177,7 @@ pub fn preview(ending: &[MessageRow]) -> Option<String> {
         let text = match &message.body {
             BodyRow::User(user) => &user.text,
             BodyRow::Assistant(said) => &said.text,
+            BodyRow::Tool(_) => return None,
         };
         (!text.trim().is_empty()).then_some(text)
     });

@@ -4,11 +4,11 @@
 //! one text, one message and the whole answer.
 
 use gateway_schemas::chat::{
-    AbortMark, AssistantMessage, ContentPart, Cost, Message, Usage, UserMessage,
+    AbortMark, AssistantMessage, ContentPart, Cost, Message, ToolResultMessage, Usage, UserMessage,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{AssistantRow, GATEWAY_PROVIDER, MessageRow, TokensRow};
+use super::{AssistantRow, GATEWAY_PROVIDER, MessageRow, TokensRow, ToolRow};
 use crate::limits;
 use crate::store::sessions::{BodyRow, InputRow};
 
@@ -38,11 +38,30 @@ pub fn history(rows: &[MessageRow]) -> Vec<Message> {
 pub fn message(row: &MessageRow) -> Option<Message> {
     match &row.body {
         BodyRow::User(user) => Some(Message::User(user_message(user, row.timestamp))),
-        BodyRow::Assistant(said) if said.text.trim() == NO_REPLY => None,
+        BodyRow::Assistant(said) if said.text.trim() == NO_REPLY && said.calls.is_empty() => None,
         BodyRow::Assistant(said) => Some(Message::Assistant(Box::new(assistant_message(
             said,
             row.timestamp,
         )))),
+        BodyRow::Tool(result) => {
+            let text = cut(result.text.clone());
+            Some(Message::ToolResult(tool_message(
+                result,
+                text,
+                row.timestamp,
+            )))
+        }
+    }
+}
+
+fn tool_message(result: &ToolRow, text: String, timestamp: u64) -> ToolResultMessage {
+    ToolResultMessage {
+        tool_call_id: result.call_id.clone(),
+        tool_name: result.name.clone(),
+        content: vec![ContentPart::text(text)],
+        is_error: result.is_error,
+        timestamp,
+        openclaw: None,
     }
 }
 
@@ -60,8 +79,17 @@ pub fn raw(row: &MessageRow) -> Message {
         }
         BodyRow::Assistant(said) => {
             let mut message = assistant_message(said, row.timestamp);
-            if let Some(ContentPart::Text { text }) = message.content.last_mut() {
-                text.clone_from(&said.text);
+            let mut calls = said.calls.iter();
+            for part in &mut message.content {
+                match part {
+                    ContentPart::Text { text } => text.clone_from(&said.text),
+                    ContentPart::ToolCall { arguments, .. } => {
+                        if let Some(call) = calls.next() {
+                            arguments.clone_from(&call.arguments);
+                        }
+                    }
+                    _ => {}
+                }
             }
             let cost = message.usage.as_mut().and_then(|usage| usage.cost.as_mut());
             if let Some(cost) = cost.filter(|_| said.provider == GATEWAY_PROVIDER) {
@@ -74,6 +102,9 @@ pub fn raw(row: &MessageRow) -> Message {
                 };
             }
             Message::Assistant(Box::new(message))
+        }
+        BodyRow::Tool(result) => {
+            Message::ToolResult(tool_message(result, result.text.clone(), row.timestamp))
         }
     }
 }
@@ -112,12 +143,21 @@ fn user_message(user: &InputRow, timestamp: u64) -> UserMessage {
 }
 
 fn assistant_message(said: &AssistantRow, timestamp: u64) -> AssistantMessage {
+    let thoughts = said.thoughts.iter().filter(|thought| !thought.hidden);
+    let mut content: Vec<ContentPart> = thoughts
+        .map(|thought| ContentPart::Thinking {
+            thinking: cut(thought.text.clone()),
+        })
+        .collect();
     let text = clean(&said.text);
-    let content = if text.is_empty() {
-        vec![]
-    } else {
-        vec![ContentPart::text(text)]
-    };
+    if !text.is_empty() {
+        content.push(ContentPart::text(text));
+    }
+    content.extend(said.calls.iter().map(|call| ContentPart::ToolCall {
+        id: call.id.clone(),
+        name: call.name.clone(),
+        arguments: cut_texts(call.arguments.clone()),
+    }));
     let abort = said.abort.as_ref();
     AssistantMessage {
         content,
@@ -152,7 +192,28 @@ fn usage(tokens: &TokensRow, free: bool) -> Usage {
 
 /// A text without inline directives, cut at its bound.
 fn clean(text: &str) -> String {
-    let text = without_directives(text);
+    cut(without_directives(text))
+}
+
+/// The same for every text in a tool's arguments.
+fn cut_texts(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(cut(text)),
+        Value::Array(list) => Value::Array(list.into_iter().map(cut_texts).collect()),
+        Value::Object(map) => {
+            let fields = map.into_iter();
+            Value::Object(
+                fields
+                    .map(|(name, value)| (name, cut_texts(value)))
+                    .collect(),
+            )
+        }
+        other => other,
+    }
+}
+
+/// A text cut at its bound.
+fn cut(text: String) -> String {
     match text.char_indices().nth(limits::HISTORY_TEXT_CHARS_MAX) {
         Some((end, _)) => format!("{}\n...(truncated)...", &text[..end]),
         None => text,
@@ -206,6 +267,11 @@ fn bounded(message: Message, timestamp: u64) -> (Message, usize) {
             sender_label: None,
             openclaw,
         }),
+        Message::ToolResult(result) => Message::ToolResult(ToolResultMessage {
+            content,
+            openclaw,
+            ..result
+        }),
         _ => Message::Assistant(Box::new(AssistantMessage {
             content,
             timestamp,
@@ -221,8 +287,7 @@ fn bounded(message: Message, timestamp: u64) -> (Message, usize) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::sessions::{INJECTED_MODEL, ImageRow, gateway_text};
-    use serde_json::Value;
+    use crate::sessions::{CallRow, INJECTED_MODEL, ImageRow, ThoughtRow, gateway_text};
 
     fn row(body: BodyRow) -> MessageRow {
         MessageRow {
@@ -274,6 +339,47 @@ mod tests {
             "usage": {"input": 0, "output": 0, "totalTokens": 0, "cacheRead": 0, "cacheWrite": 0,
                       "cost": {"total": 0}}}]);
         assert_eq!(json_of(&[said]), want);
+    }
+
+    #[test]
+    fn thoughts_calls_and_results_look_as_recorded() {
+        let said = AssistantRow {
+            thoughts: vec![
+                ThoughtRow {
+                    text: "hm".into(),
+                    seal: Some("sealed".into()),
+                    hidden: false,
+                },
+                ThoughtRow {
+                    seal: Some("secret".into()),
+                    hidden: true,
+                    ..ThoughtRow::default()
+                },
+            ],
+            calls: vec![CallRow {
+                id: "call_1".into(),
+                name: "message".into(),
+                arguments: json!({"text": "x".repeat(limits::HISTORY_TEXT_CHARS_MAX + 1)}),
+            }],
+            stop_reason: "toolUse".into(),
+            ..AssistantRow::default()
+        };
+        let result = ToolRow {
+            call_id: "call_1".into(),
+            name: "message".into(),
+            text: "sent".into(),
+            is_error: false,
+        };
+        let shown = json_of(&[row(BodyRow::Assistant(said)), row(BodyRow::Tool(result))]);
+        let parts = &shown[0]["content"];
+        assert_eq!(parts[0], json!({"type": "thinking", "thinking": "hm"}));
+        assert_eq!(parts[1]["type"], "toolCall");
+        let text = parts[1]["arguments"]["text"].as_str().unwrap();
+        assert!(text.ends_with("...(truncated)..."), "{parts}");
+        assert_eq!(parts.as_array().unwrap().len(), 2);
+        let want = json!({"role": "toolResult", "toolCallId": "call_1", "toolName": "message",
+            "content": [{"type": "text", "text": "sent"}], "isError": false, "timestamp": 7});
+        assert_eq!(shown[1], want);
     }
 
     #[test]

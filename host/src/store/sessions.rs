@@ -40,6 +40,9 @@ pub struct SessionRow {
     /// Tokens of the last run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokensRow>,
+    /// Ids under which programs that answer keep this conversation, by the runner's name.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub memories: std::collections::BTreeMap<String, String>,
 }
 
 /// What a provider told about the conversation.
@@ -139,11 +142,17 @@ pub struct MessageRow {
 /// Who said what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "lowercase")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "rows are read, used and gone; half of them are of the largest kind"
+)]
 pub enum BodyRow {
     /// A person or client.
     User(InputRow),
     /// The agent, or the gateway in its name.
     Assistant(AssistantRow),
+    /// A tool that the agent called.
+    Tool(ToolRow),
 }
 
 /// What a person or client said.
@@ -174,11 +183,17 @@ pub struct ImageRow {
 }
 
 /// What the agent said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AssistantRow {
     /// The text; empty when the model failed before its first word.
     pub text: String,
+    /// What the model thought first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thoughts: Vec<ThoughtRow>,
+    /// The tools it called with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallRow>,
     /// The wire the model was reached by.
     pub api: String,
     /// The provider; `openclaw` for texts of the gateway.
@@ -187,7 +202,7 @@ pub struct AssistantRow {
     pub model: String,
     /// What it cost.
     pub tokens: TokensRow,
-    /// `stop`, `length`, `error` or `aborted`.
+    /// `stop`, `length`, `toolUse`, `error` or `aborted`.
     pub stop_reason: String,
     /// Why there is no (more) text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +213,46 @@ pub struct AssistantRow {
     /// Set when a client aborted the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort: Option<AbortRow>,
+}
+
+/// What the model thought before it spoke.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ThoughtRow {
+    /// The text; empty when the provider hides it.
+    pub text: String,
+    /// The provider's seal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
+    /// All of it lies in the seal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CallRow {
+    /// The provider's id of the call.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments, as the model wrote them.
+    pub arguments: serde_json::Value,
+}
+
+/// What a tool answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ToolRow {
+    /// The call it answers.
+    pub call_id: String,
+    /// The tool.
+    pub name: String,
+    /// The answer.
+    pub text: String,
+    /// It failed.
+    pub is_error: bool,
 }
 
 /// How a run was aborted.

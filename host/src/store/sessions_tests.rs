@@ -41,6 +41,7 @@ fn texts(rows: &[MessageRow]) -> Vec<String> {
     let text = |row: &MessageRow| match &row.body {
         BodyRow::User(user) => user.text.clone(),
         BodyRow::Assistant(said) => said.text.clone(),
+        BodyRow::Tool(result) => result.text.clone(),
     };
     rows.iter().map(text).collect()
 }

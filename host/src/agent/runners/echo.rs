@@ -69,14 +69,14 @@ mod tests {
     use crate::agent::runner::{Line, Speaker};
 
     fn ask(text: &str) -> Vec<Step> {
-        let line = Line {
-            speaker: Speaker::User,
-            text: format!("[Sun 2026-11-22 13:02 UTC] {text}"),
-            images: vec![],
+        let stamped = format!("[Sun 2026-11-22 13:02 UTC] {text}");
+        let prompt = Prompt {
+            lines: vec![Line::new(Speaker::User, stamped)],
+            said: text.to_owned(),
+            ..Prompt::default()
         };
-        let (lines, said) = (vec![line], text.to_owned());
         let steps = Echo
-            .start(Arc::new(Prompt { lines, said }))
+            .start(Arc::new(prompt))
             .now_or_never()
             .unwrap()
             .unwrap();
@@ -92,7 +92,7 @@ mod tests {
             .iter()
             .filter_map(|s| match s {
                 Step::Text(t) => Some(t.as_str()),
-                Step::End { .. } => None,
+                _ => None,
             })
             .collect();
         assert_eq!(said.concat(), text);

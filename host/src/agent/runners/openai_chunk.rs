@@ -1,26 +1,14 @@
 //! What an OpenAI-compatible server writes: chunks of a stream, a whole reply, errors.
 //!
 //! Called by `openai_compat`. Pure: text in, our own words out. Promises that unknown fields are
-//! ignored and that an error's text is one bounded line.
+//! ignored.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::runner::{Stop, Usage};
-
-/// Longest text of a provider's error that is passed on, characters.
-const ERROR_CHARS_MAX: usize = 300;
-
-/// The meaning of one event of the stream.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Chunk {
-    /// New text; may be empty.
-    pub text: String,
-    /// Set by the chunk that ends the answer.
-    pub stop: Option<Stop>,
-    /// Tokens, usually in a chunk of its own after the end.
-    pub usage: Option<Usage>,
-}
+use super::dialect::{Dialect, EventError, Heard, OpenCall, error_text};
+use crate::agent::runner::{Stop, Thought, ToolCall, Usage};
+use crate::limits;
 
 #[derive(Deserialize)]
 struct WireChunk {
@@ -42,6 +30,24 @@ struct WireChoice {
 #[derive(Deserialize)]
 struct WireDelta {
     content: Option<Value>,
+    /// What most servers with open models call their thoughts.
+    reasoning_content: Option<String>,
+    /// What the others call them.
+    reasoning: Option<Value>,
+    tool_calls: Option<Vec<WireCall>>,
+}
+
+#[derive(Deserialize)]
+struct WireCall {
+    index: Option<usize>,
+    id: Option<String>,
+    function: Option<WireFunction>,
+}
+
+#[derive(Deserialize)]
+struct WireFunction {
+    name: Option<String>,
+    arguments: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -57,68 +63,104 @@ struct WireDetails {
     cached_tokens: Option<u64>,
 }
 
-/// Why an event can't be used.
-#[derive(Debug)]
-pub enum ChunkError {
-    /// The server says it failed, in the middle of a stream.
-    Said(String),
-    /// The text is no chunk.
-    Unreadable(serde_json::Error),
+/// The wire of streaming chat completions.
+#[derive(Debug, Default)]
+pub struct Chunks {
+    calls: Vec<OpenCall>,
+    thought: String,
 }
 
-/// Reads one event of the stream, or a whole reply of a server that does not stream.
-///
-/// # Errors
-/// [`ChunkError`] when the event is an error or unreadable.
-pub fn read_chunk(json: &str) -> Result<Chunk, ChunkError> {
-    let wire: WireChunk = serde_json::from_str(json).map_err(ChunkError::Unreadable)?;
-    if let Some(error) = wire.error.filter(|e| !e.is_null()) {
-        return Err(ChunkError::Said(
-            error_text(&error).unwrap_or("unknown error".into()),
-        ));
+impl Dialect for Chunks {
+    fn read(&mut self, event: &str) -> Result<Vec<Heard>, EventError> {
+        if event.trim() == "[DONE]" {
+            return Ok(vec![Heard::Over]);
+        }
+        let wire: WireChunk = serde_json::from_str(event)?;
+        if let Some(error) = wire.error.filter(|e| !e.is_null()) {
+            let said = error_text(&error).unwrap_or("unknown error".into());
+            return Err(EventError::Said(said));
+        }
+        let mut heard = Vec::new();
+        if let Some(choice) = wire.choices.into_iter().find(|c| c.index == 0) {
+            if let Some(delta) = choice.delta.or(choice.message) {
+                self.delta(delta, &mut heard)?;
+            }
+            let stop = choice.finish_reason.as_deref().map(|reason| match reason {
+                "length" => Stop::Length,
+                _ => Stop::Done,
+            });
+            heard.extend(stop.map(Heard::Stop));
+        }
+        heard.extend(wire.usage.map(|wire| Heard::Usage(usage(wire))));
+        Ok(heard)
     }
-    let usage = wire.usage.map(usage);
-    let Some(choice) = wire.choices.into_iter().find(|c| c.index == 0) else {
-        return Ok(Chunk {
-            usage,
-            ..Chunk::default()
+
+    fn finish(&mut self) -> (Vec<Thought>, Vec<ToolCall>) {
+        let text = std::mem::take(&mut self.thought);
+        let thought = (!text.is_empty()).then(|| Thought {
+            text,
+            ..Thought::default()
         });
-    };
-    let content = choice.delta.or(choice.message).and_then(|d| d.content);
-    let stop = choice.finish_reason.as_deref().map(|reason| match reason {
-        "length" => Stop::Length,
-        _ => Stop::Done,
-    });
-    Ok(Chunk {
-        text: content.map_or_else(String::new, content_text),
-        stop,
-        usage,
-    })
-}
-
-/// The line for clients when a server answers a status other than 200.
-pub fn http_error(status: u16, body: &str) -> String {
-    if matches!(status, 401 | 403) {
-        return format!(
-            "HTTP {status}: the model provider refused the credentials; \
-             check models.providers.<id>.apiKey in openclaw.json"
-        );
-    }
-    let said = serde_json::from_str::<Value>(body).ok().and_then(|json| {
-        let inner = json.get("error").filter(|e| !e.is_null());
-        error_text(inner.unwrap_or(&json))
-    });
-    match said {
-        Some(said) => format!("HTTP {status}: {said}"),
-        None => format!("HTTP {status}: the model provider gave no reason"),
+        let calls = std::mem::take(&mut self.calls).into_iter().enumerate();
+        let calls = calls
+            .filter(|(_, call)| !call.name.is_empty())
+            .map(|(number, call)| call.close(number));
+        (thought.into_iter().collect(), calls.collect())
     }
 }
 
-fn error_text(error: &Value) -> Option<String> {
-    let text = error.as_str().or_else(|| error.get("message")?.as_str())?;
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line: String = words.join(" ").chars().take(ERROR_CHARS_MAX).collect();
-    (!line.is_empty()).then_some(line)
+impl Chunks {
+    fn delta(&mut self, delta: WireDelta, heard: &mut Vec<Heard>) -> Result<(), EventError> {
+        let reasoning = delta.reasoning.as_ref().and_then(Value::as_str);
+        let thinking = delta.reasoning_content.as_deref().or(reasoning);
+        if let Some(thinking) = thinking.filter(|text| !text.is_empty()) {
+            self.thought.push_str(thinking);
+            heard.push(Heard::Thinking(thinking.to_owned()));
+        }
+        let text = delta.content.map_or_else(String::new, content_text);
+        if !text.is_empty() {
+            heard.push(Heard::Text(text));
+        }
+        for call in delta.tool_calls.into_iter().flatten() {
+            self.call(call)?;
+        }
+        Ok(())
+    }
+
+    /// A piece of a call: it belongs to the one of its index; without one, to the last one unless
+    /// it begins another.
+    fn call(&mut self, piece: WireCall) -> Result<(), EventError> {
+        let id = piece.id.filter(|id| !id.is_empty());
+        let last = self.calls.len().saturating_sub(1);
+        let begins = id.is_some() || self.calls.is_empty();
+        let place = match piece.index {
+            Some(index) => index,
+            None if begins => self.calls.len(),
+            None => last,
+        };
+        if place >= limits::TOOL_CALLS_MAX {
+            return Err(EventError::TooMuch);
+        }
+        if place >= self.calls.len() {
+            self.calls.resize_with(place + 1, OpenCall::default);
+        }
+        let call = &mut self.calls[place];
+        if let Some(id) = id.filter(|_| call.id.is_empty()) {
+            call.id = id;
+        }
+        let Some(function) = piece.function else {
+            return Ok(());
+        };
+        if let Some(name) = function.name.filter(|_| call.name.is_empty()) {
+            call.name = name;
+        }
+        match function.arguments {
+            Some(Value::String(part)) => call.push(&part),
+            // A few servers write the object itself.
+            Some(whole @ Value::Object(_)) => call.push(&whole.to_string()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Content is a text, or a list of parts of which the texts count.
@@ -157,14 +199,19 @@ fn usage(wire: WireUsage) -> Usage {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
+
+    fn read(json: &str) -> Vec<Heard> {
+        Chunks::default().read(json).unwrap()
+    }
 
     #[test]
     fn text_end_and_usage_are_read() {
-        let chunk = read_chunk(r#"{"id":"x","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#);
-        assert_eq!(chunk.unwrap().text, "Hi");
-        let chunk = read_chunk(r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#).unwrap();
-        assert_eq!(chunk.stop, Some(Stop::Length));
-        let chunk = read_chunk(
+        let heard = read(r#"{"id":"x","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#);
+        assert_eq!(heard, [Heard::Text("Hi".into())]);
+        let heard = read(r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#);
+        assert_eq!(heard, [Heard::Stop(Stop::Length)]);
+        let heard = read(
             r#"{"choices":[],"usage":{"prompt_tokens":120,"completion_tokens":7,
                 "total_tokens":127,"prompt_tokens_details":{"cached_tokens":20}}}"#,
         );
@@ -175,7 +222,8 @@ mod tests {
             cache_write: 0,
             total: 127,
         };
-        assert_eq!(chunk.unwrap().usage, Some(want));
+        assert_eq!(heard, [Heard::Usage(want)]);
+        assert_eq!(read(" [DONE] "), [Heard::Over]);
     }
 
     #[test]
@@ -186,36 +234,71 @@ mod tests {
             r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
             "{}",
         ] {
-            assert_eq!(read_chunk(json).unwrap(), Chunk::default(), "{json}");
+            assert_eq!(read(json), [], "{json}");
         }
         let parts = r#"{"choices":[{"message":{"content":[{"type":"text","text":"a"}]}}]}"#;
-        assert_eq!(read_chunk(parts).unwrap().text, "a");
+        assert_eq!(read(parts), [Heard::Text("a".into())]);
     }
 
     #[test]
     fn errors_and_rubbish_are_told_apart() {
-        let said = read_chunk(r#"{"error":{"message":"over\nloaded"}}"#);
-        assert!(matches!(said, Err(ChunkError::Said(text)) if text == "over loaded"));
+        let mut chunks = Chunks::default();
+        let said = chunks.read(r#"{"error":{"message":"over\nloaded"}}"#);
+        assert!(matches!(said, Err(EventError::Said(text)) if text == "over loaded"));
         for json in ["", "[]", "\"text\"", "{\"choices\":3}", "{"] {
-            assert!(
-                matches!(read_chunk(json), Err(ChunkError::Unreadable(_))),
-                "{json}"
-            );
+            let read = chunks.read(json);
+            assert!(matches!(read, Err(EventError::Unreadable(_))), "{json}");
         }
     }
 
+    /// The calls that these pieces of `tool_calls` make.
+    fn calls(pieces: &[Value]) -> Vec<(String, String, Value)> {
+        let mut chunks = Chunks::default();
+        for piece in pieces {
+            let chunk = json!({"choices": [{"delta": {"tool_calls": [piece]}}]});
+            chunks.read(&chunk.to_string()).unwrap();
+        }
+        let (_, calls) = chunks.finish();
+        calls
+            .into_iter()
+            .map(|call| (call.id, call.name, call.arguments))
+            .collect()
+    }
+
     #[test]
-    fn refusals_are_one_bounded_line() {
-        let body = r#"{"error":{"message":"bench bad request","type":"x"}}"#;
-        assert_eq!(http_error(400, body), "HTTP 400: bench bad request");
-        assert_eq!(
-            http_error(404, r#"{"message":"no model"}"#),
-            "HTTP 404: no model"
-        );
-        assert_eq!(http_error(400, r#"{"error":"plain"}"#), "HTTP 400: plain");
-        assert!(http_error(502, "<html>").starts_with("HTTP 502: the model provider"));
-        assert!(!http_error(401, r#"{"error":{"message":"key sk-1 bad"}}"#).contains("sk-1"));
-        let long = format!("{{\"error\":\"{}\"}}", "x".repeat(9_000));
-        assert!(http_error(500, &long).len() < 400);
+    fn calls_come_in_pieces() {
+        let one = ("a".to_owned(), "send".to_owned(), json!({"x": 1}));
+        let two = ("b".to_owned(), "list".to_owned(), json!({}));
+        let by_index = [
+            json!({"index": 0, "id": "a", "function": {"name": "send", "arguments": ""}}),
+            json!({"index": 1, "id": "b", "function": {"name": "list"}}),
+            json!({"index": 0, "function": {"arguments": "{\"x\""}}),
+            json!({"index": 0, "function": {"arguments": ":1}"}}),
+        ];
+        assert_eq!(calls(&by_index), [one.clone(), two.clone()]);
+        let by_id = [
+            json!({"id": "a", "function": {"name": "send", "arguments": "{\"x\""}}),
+            json!({"function": {"arguments": ":1}"}}),
+            json!({"id": "b", "function": {"name": "list", "arguments": {}}}),
+        ];
+        assert_eq!(calls(&by_id), [one, two]);
+        assert!(calls(&[json!({"index": 0, "function": {"arguments": "x"}})]).is_empty());
+    }
+
+    #[test]
+    fn a_call_far_away_does_not_cost_memory() {
+        let far = json!({"choices": [{"delta": {"tool_calls": [{"index": 4_000_000_000u64}]}}]});
+        let read = Chunks::default().read(&far.to_string());
+        assert!(matches!(read, Err(EventError::TooMuch)));
+    }
+
+    #[test]
+    fn thoughts_are_told_and_kept() {
+        let mut chunks = Chunks::default();
+        for (name, part) in [("reasoning_content", "let "), ("reasoning", "me")] {
+            let chunk = json!({"choices": [{"delta": {name: part}}]}).to_string();
+            assert_eq!(chunks.read(&chunk).unwrap(), [Heard::Thinking(part.into())]);
+        }
+        assert_eq!(chunks.finish().0[0].text, "let me");
     }
 }

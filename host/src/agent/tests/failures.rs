@@ -22,7 +22,7 @@ async fn a_refusal_is_told_as_recorded() {
         .refuse("400 Bad Request", "", error_body("bench bad request"))
         .await;
     let outcome = run.done().await;
-    assert_eq!(outcome.payload(), Some("HTTP 400: bench bad request"));
+    assert_eq!(outcome.payloads(), ["HTTP 400: bench bad request"]);
     assert_eq!(outcome.reply(), Some(outcome::NEUTRAL_ERROR));
     assert_eq!(
         bench.events(),
@@ -55,10 +55,7 @@ async fn busy_servers_are_asked_again_and_the_key_is_never_told() {
             .await;
     }
     let outcome = run.done().await;
-    assert_eq!(
-        outcome.payload(),
-        Some("HTTP 429: key *** is over its limit")
-    );
+    assert_eq!(outcome.payloads(), ["HTTP 429: key *** is over its limit"]);
 }
 
 #[tokio::test]
@@ -79,7 +76,7 @@ async fn a_retry_may_succeed_and_a_long_retry_after_is_not_waited_for() {
         .await
         .refuse("429 No", "retry-after: 3600\r\n", error_body("later"))
         .await;
-    assert_eq!(run.done().await.payload(), Some("HTTP 429: later"));
+    assert_eq!(run.done().await.payloads(), ["HTTP 429: later"]);
 }
 
 #[tokio::test]
@@ -160,7 +157,7 @@ async fn rubbish_and_errors_in_the_stream_end_the_run() {
         exchange.begin().await;
         exchange.text("a").await;
         exchange.event(event).await;
-        assert_eq!(run.done().await.payload(), Some(expected));
+        assert_eq!(run.done().await.payloads(), [expected]);
     }
 }
 
@@ -176,8 +173,8 @@ async fn a_time_limit_cuts_with_the_recorded_text() {
     exchange.text("word0").await;
     let outcome = run.done().await;
     assert_eq!(
-        (outcome.ending, outcome.payload()),
-        (Ending::TimedOut, Some(outcome::TIMED_OUT))
+        (outcome.ending, outcome.payloads()),
+        (Ending::TimedOut, vec![outcome::TIMED_OUT])
     );
     exchange.closed().await;
     let events = bench.events();
@@ -196,15 +193,15 @@ async fn wrong_settings_name_the_key_to_change() {
         ),
         (
             json!({"defaults": {"model": "other/m"}}),
-            "\"anthropic-messages\" is not supported yet",
+            "\"google-generative-ai\" is not supported",
         ),
     ];
     let models = json!({"providers": {"other": {
-        "baseUrl": "http://127.0.0.1:9", "api": "anthropic-messages"}}});
+        "baseUrl": "http://127.0.0.1:9", "api": "google-generative-ai"}}});
     for (agents, expected) in cases {
         let bench = Bench::with(agents, models.clone());
         let outcome = bench.submit("r1", "x", Origin::Agent).done().await;
-        let told = outcome.payload().unwrap().to_owned();
+        let told = outcome.payloads()[0].to_owned();
         assert!(told.contains(expected), "{told}");
     }
 }

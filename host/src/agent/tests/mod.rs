@@ -83,15 +83,7 @@ impl Bench {
     }
 
     fn turn(&self, run_id: &str, text: &str, origin: Origin) -> Turn {
-        Turn {
-            run_id: run_id.into(),
-            key: self.key("main"),
-            text: text.into(),
-            images: vec![],
-            origin,
-            timeout: None,
-            extra_system: None,
-        }
+        Turn::new(run_id, self.key("main"), text, origin)
     }
 
     fn submit(&self, run_id: &str, text: &str, origin: Origin) -> Run {

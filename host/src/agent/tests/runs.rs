@@ -114,8 +114,8 @@ async fn a_silent_reply_is_decided_on_the_whole_text() {
     model.answer(&["NO", "_REPLY"]).await;
     let outcome = run.done().await;
     assert_eq!(
-        (outcome.ending, outcome.payload()),
-        (Ending::Answered, None)
+        (outcome.ending, outcome.payloads()),
+        (Ending::Answered, vec![])
     );
     assert_eq!(
         bench.events(),

@@ -63,6 +63,10 @@ pub struct AgentArgs {
     /// The agent
     #[arg(long, value_name = "AGENT")]
     pub agent: Option<String>,
+    /// How long a model that can thinks first: off, minimal, low, medium, high, xhigh or adaptive
+    /// [default: the session's]
+    #[arg(long, value_name = "LEVEL")]
+    pub thinking: Option<String>,
     /// Also send the answer through a channel
     #[arg(long)]
     pub deliver: bool,

@@ -97,17 +97,10 @@ impl Look<'_> {
             true => OCCASION_PROMPT,
             false => settings.prompt(),
         };
-        let turn = Turn {
-            run_id: self.parts.clock.uuid(),
-            key: key.clone(),
-            text: prompt.to_owned(),
-            images: Vec::new(),
-            origin: Origin::Heartbeat {
-                ack_max_chars: settings.ack_max_chars() as usize,
-            },
-            timeout: None,
-            extra_system: None,
+        let origin = Origin::Heartbeat {
+            ack_max_chars: settings.ack_max_chars() as usize,
         };
+        let turn = Turn::new(&self.parts.clock.uuid(), key.clone(), prompt, origin);
         let run = self.parts.agent.submit(turn).map_err(|e| e.to_string())?;
         Ok(run.done().await)
     }
@@ -152,7 +145,7 @@ impl Look<'_> {
         let said = self.parts.sessions.history(key, 1).unwrap_or_default();
         let blank = said.last().is_some_and(|message| match &message.body {
             BodyRow::Assistant(said) => said.text.trim().is_empty(),
-            BodyRow::User(_) => false,
+            BodyRow::User(_) | BodyRow::Tool(_) => false,
         });
         let status = match blank {
             true => HeartbeatStatus::OkEmpty,

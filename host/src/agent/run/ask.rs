@@ -1,0 +1,236 @@
+//! Asking: the models in order, round after round as long as they call tools.
+//!
+//! Promises: another model is asked only while nothing of an answer was shown; what a model called
+//! is in the transcript before it is done, and what came of it before the model is asked again, so
+//! that a crash in between can't do it twice; the number of rounds is bounded.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+
+use super::super::model::{self, ModelName};
+use super::super::prompt;
+use super::super::runner::{
+    Image, Prompt, Runner, RunnerError, Step, Steps, Stop, ToolCall, Usage,
+};
+use super::super::toolbox::{ToolOutput, ToolPlace};
+use super::close::{thought_row, tokens};
+use super::{Answer, STORE_FAILED, Work};
+use crate::limits;
+use crate::sessions::{AssistantRow, CallRow, ToolRow};
+use crate::store::StoreError;
+
+impl Work<'_> {
+    /// Asks until the model has nothing more to call.
+    pub(super) async fn answer(&mut self) -> Result<Answer, RunnerError> {
+        let agent = self.agent_id().to_owned();
+        let asked = self.turn.model.as_deref();
+        let mut names = model::candidates_for(&self.config, &self.row.settings, &agent, asked);
+        for round in 0..limits::TOOL_ROUNDS_MAX {
+            let steps = self.begin(&mut names).await?;
+            let (stop, usage, calls) = self.follow(steps).await?;
+            self.usage = sum(self.usage, usage);
+            if calls.is_empty() {
+                return Ok((stop, usage));
+            }
+            self.keep_calls(&calls, usage, round).await.map_err(lost)?;
+            for call in calls {
+                self.use_tool(call, round).await.map_err(lost)?;
+            }
+        }
+        Err(RunnerError::new(format!(
+            "the model called tools {} times without an answer",
+            limits::TOOL_ROUNDS_MAX
+        )))
+    }
+
+    fn agent_id(&self) -> &str {
+        let own = self.turn.key.agent_id();
+        own.unwrap_or(self.config.agents.default_id())
+    }
+
+    /// Asks the models in order until one begins to answer. Those that failed are not asked again
+    /// in this run.
+    async fn begin(&mut self, names: &mut Vec<ModelName>) -> Result<Steps, RunnerError> {
+        let mut failed = None;
+        while let Some(name) = names.first().cloned() {
+            let runner = match model::runner(&self.config, &name) {
+                Ok(runner) => runner,
+                Err(error) => {
+                    failed = Some(self.note_failure(&name, error));
+                    names.remove(0);
+                    continue;
+                }
+            };
+            let prompt = Arc::new(self.prompt(&name, runner.as_ref())?);
+            self.asked = Some((name.clone(), runner.api()));
+            self.memory = runner.memory_name().map(|name| (name, String::new()));
+            match runner.start(prompt).await {
+                Ok(steps) => return Ok(steps),
+                Err(error) => failed = Some(self.note_failure(&name, error)),
+            }
+            names.remove(0);
+        }
+        Err(failed.unwrap_or_else(|| RunnerError::new("no model is configured")))
+    }
+
+    fn note_failure(&self, name: &ModelName, error: RunnerError) -> RunnerError {
+        tracing::warn!(run = self.turn.run_id, model = %name, %error, "model did not answer");
+        error
+    }
+
+    /// Follows an answer to its end: texts and thoughts become events.
+    async fn follow(
+        &mut self,
+        mut steps: Steps,
+    ) -> Result<(Stop, Option<Usage>, Vec<ToolCall>), RunnerError> {
+        let mut calls = Vec::new();
+        self.thoughts.clear();
+        while let Some(step) = steps.next().await {
+            match step? {
+                Step::Text(text) => self.events.text(&text),
+                Step::Thinking(text) => self.events.thinking(&text),
+                Step::Thought(thought) => self.thoughts.push(thought),
+                Step::Call(call) => calls.push(call),
+                Step::Memory(id) => {
+                    if let Some((_, kept)) = &mut self.memory {
+                        *kept = id;
+                    }
+                }
+                Step::End { stop, usage } => return Ok((stop, usage, calls)),
+            }
+        }
+        Err(RunnerError::new("the model ended the answer in the middle"))
+    }
+
+    /// Puts what the model said and called into the transcript, before any of it is done.
+    async fn keep_calls(
+        &mut self,
+        calls: &[ToolCall],
+        usage: Option<Usage>,
+        round: usize,
+    ) -> Result<(), StoreError> {
+        let (name, api) = match &self.asked {
+            Some((name, api)) => (Some(name), *api),
+            None => (None, ""),
+        };
+        let call = |call: &ToolCall| CallRow {
+            id: call.id.clone(),
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+        };
+        let said = AssistantRow {
+            text: self.events.last_part().trim().to_owned(),
+            thoughts: self.thoughts.iter().map(thought_row).collect(),
+            calls: calls.iter().map(call).collect(),
+            api: api.to_owned(),
+            provider: name.map_or(String::new(), |name| name.provider.clone()),
+            model: name.map_or(String::new(), |name| name.model.clone()),
+            tokens: tokens(usage.unwrap_or_default()),
+            stop_reason: "toolUse".to_owned(),
+            ..AssistantRow::default()
+        };
+        // The round's own id: a run that is made again after a crash has other rounds.
+        tracing::debug!(
+            run = self.turn.run_id,
+            round,
+            calls = calls.len(),
+            "tools called"
+        );
+        self.thoughts.clear();
+        let sessions = &self.inner.sessions;
+        let appended = sessions.append_assistant(&self.turn.key, None, said, |_| {});
+        self.row = appended.await?.row;
+        self.events.next_part();
+        Ok(())
+    }
+
+    /// Does one call and keeps what came of it.
+    async fn use_tool(&mut self, call: ToolCall, round: usize) -> Result<(), StoreError> {
+        self.events.tool_start(&call);
+        let place = ToolPlace {
+            run_id: self.turn.run_id.clone(),
+            step: format!("{round}:{}", call.id),
+            key: self.turn.key.clone(),
+            agent: self.agent_id().to_owned(),
+            config: self.config.clone(),
+        };
+        let toolbox = self.inner.toolbox.get().cloned();
+        let output = match toolbox {
+            Some(toolbox) => {
+                let work = toolbox.call(place, call.clone());
+                let time = tokio::time::timeout(limits::TOOL_TIME_MAX, work);
+                time.await.unwrap_or_else(|_| {
+                    ToolOutput::failed("the tool did not answer in time; it may have done its work")
+                })
+            }
+            None => ToolOutput::failed(&format!("there is no tool \"{}\"", call.name)),
+        };
+        let output = output.bounded();
+        self.events.tool_result(&call, &output);
+        let row = ToolRow {
+            call_id: call.id,
+            name: call.name,
+            text: output.text,
+            is_error: output.is_error,
+        };
+        let sessions = &self.inner.sessions;
+        self.row = sessions.append_tool(&self.turn.key, None, row).await?.row;
+        Ok(())
+    }
+
+    fn prompt(&self, name: &ModelName, runner: &dyn Runner) -> Result<Prompt, RunnerError> {
+        let sessions = &self.inner.sessions;
+        let transcript = sessions
+            .history(&self.turn.key, limits::PROMPT_MESSAGES_MAX)
+            .map_err(lost)?;
+        let images = self.images(name);
+        let defaults = &self.config.agents.defaults;
+        let texts = [
+            defaults.system_prompt.as_deref(),
+            self.turn.extra_system.as_deref(),
+        ];
+        let system: Vec<&str> = texts.into_iter().flatten().collect();
+        let window = name.context_window(&self.config);
+        let mut prompt = prompt::build(&system, &transcript, images, window);
+        if name.thinks(&self.config) {
+            let settings = &self.row.settings;
+            prompt.thinking = model::thinking(&self.config, settings, self.turn.thinking);
+        }
+        let memory = runner.memory_name();
+        prompt.memory = memory.and_then(|name| self.row.memories.get(&name).cloned());
+        let toolbox = self.inner.toolbox.get();
+        prompt.tools = toolbox.map_or_else(Vec::new, |toolbox| {
+            toolbox.offered(&self.config, self.agent_id(), &self.turn.key)
+        });
+        Ok(prompt)
+    }
+
+    fn images(&self, name: &ModelName) -> Vec<Image> {
+        let images = &self.turn.images;
+        if !images.is_empty() && !name.sees_images(&self.config) {
+            let (run, dropped) = (&self.turn.run_id, images.len());
+            tracing::warn!(run, model = %name, dropped, "pictures dropped: the model takes none");
+            return Vec::new();
+        }
+        images.clone()
+    }
+}
+
+fn lost(error: StoreError) -> RunnerError {
+    RunnerError::new(STORE_FAILED).caused_by(error)
+}
+
+/// Tokens of two rounds together.
+fn sum(before: Option<Usage>, round: Option<Usage>) -> Option<Usage> {
+    let (Some(a), Some(b)) = (before, round) else {
+        return before.or(round);
+    };
+    Some(Usage {
+        input: a.input.saturating_add(b.input),
+        output: a.output.saturating_add(b.output),
+        cache_read: a.cache_read.saturating_add(b.cache_read),
+        cache_write: a.cache_write.saturating_add(b.cache_write),
+        total: a.total.saturating_add(b.total),
+    })
+}
