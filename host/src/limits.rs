@@ -417,6 +417,22 @@ pub const GET_MESSAGES_MAX: usize = 10_000;
 pub const EXPORT_MESSAGES: usize = 200;
 /// How often a session that grows while it is kept as a file is tried to be deleted or shortened.
 pub const ARCHIVE_TRIES_MAX: u32 = 3;
+/// Sessions that `sessions.usage` looks at when it is not told how many, and at most.
+pub const USAGE_SESSIONS: usize = 50;
+/// See [`USAGE_SESSIONS`].
+pub const USAGE_SESSIONS_MAX: usize = 1_000;
+/// Days that usage is counted for when it is not told how many.
+pub const USAGE_DAYS: u32 = 30;
+/// Most days that may be asked for by number: ten years.
+pub const USAGE_DAYS_MAX: u32 = 3_660;
+/// Points of a session's usage over time.
+pub const USAGE_POINTS_MAX: usize = 200;
+/// Messages in `sessions.usage.logs` when it is not told how many, and at most.
+pub const USAGE_LOGS: usize = 200;
+/// See [`USAGE_LOGS`].
+pub const USAGE_LOGS_MAX: usize = 1_000;
+/// Longest text of one of them, characters.
+pub const USAGE_LOG_CHARS_MAX: usize = 2_000;
 /// Largest attachment, bytes after base64.
 pub const ATTACHMENT_BYTES_MAX: usize = 5_000_000;
 /// Sessions whose newest and first messages `sessions.list` reads on request.

@@ -19,6 +19,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("agents.json", include_str!("../agents.json")),
     ("sessions.json", include_str!("../sessions.json")),
     ("system.json", include_str!("../system.json")),
+    ("usage.json", include_str!("../usage.json")),
 ];
 
 /// The catalogue of methods.

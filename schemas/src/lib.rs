@@ -32,6 +32,7 @@ pub mod presence;
 pub mod send;
 pub mod sessions;
 pub mod system;
+pub mod usage;
 
 pub use wire::Nullable;
 

@@ -37,3 +37,4 @@ mod shutdown;
 mod tailscale;
 mod telegram;
 mod tls;
+mod usage;

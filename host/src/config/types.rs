@@ -373,9 +373,25 @@ pub struct ModelEntry {
     pub context_window: Option<u64>,
     /// Longest answer, tokens.
     pub max_tokens: Option<u64>,
+    /// What a million tokens cost; absent when it is not known.
+    pub cost: Option<ModelCost>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// `models.providers.<id>.models[].cost`: prices of a million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ModelCost {
+    /// Read by the model.
+    pub input: f64,
+    /// Written by the model.
+    pub output: f64,
+    /// Read from the provider's cache.
+    pub cache_read: f64,
+    /// Written to the provider's cache.
+    pub cache_write: f64,
 }
 
 /// `messages`.

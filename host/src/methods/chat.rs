@@ -34,10 +34,13 @@ pub async fn history(call: Call) -> Outcome {
         .unwrap_or(limits::HISTORY_MESSAGES)
         .min(limits::HISTORY_MESSAGES_MAX);
     let row = sessions.get(&key).map_err(failed)?;
-    let messages = match &row {
+    let mut messages = match &row {
         Some(row) => transcript::history(&sessions.ending(row, limit).map_err(failed)?),
         None => Vec::new(),
     };
+    for message in &mut messages {
+        transcript::add_cost(message, &config, false);
+    }
     let settings = row.as_ref().map(|row| &row.settings);
     let word = |name: &str| settings.and_then(|s| s.words.get(name).cloned());
     Reply::of(&ChatHistory {

@@ -18,6 +18,7 @@ pub mod send;
 pub mod sessions;
 mod setup_url;
 pub mod system;
+pub mod usage;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -282,6 +283,13 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("sessions.resolve", |c| Box::pin(sessions::find(c))),
     ("sessions.get", |c| Box::pin(sessions::get(c))),
     ("sessions.export", |c| Box::pin(sessions::export(c))),
+    ("sessions.usage", |c| Box::pin(usage::sessions(c))),
+    ("sessions.usage.timeseries", |c| {
+        Box::pin(usage::timeseries(c))
+    }),
+    ("sessions.usage.logs", |c| Box::pin(usage::logs(c))),
+    ("usage.cost", |c| Box::pin(usage::cost(c))),
+    ("usage.status", |c| Box::pin(usage::status(c))),
     ("plugins.list", |c| Box::pin(plugins::list(c))),
     ("plugins.reload", |c| Box::pin(plugins::reload(c))),
     ("plugins.restart", |c| Box::pin(plugins::restart(c))),

@@ -12,6 +12,7 @@ pub mod settings;
 pub mod shown;
 pub mod system_events;
 pub mod transcript;
+pub mod usage;
 
 use crate::clock::Clock;
 use crate::config::ConfigHandle;

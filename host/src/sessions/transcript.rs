@@ -8,7 +8,9 @@ use gateway_schemas::chat::{
 };
 use serde_json::{Value, json};
 
+use super::usage::price;
 use super::{AssistantRow, GATEWAY_PROVIDER, MessageRow, TokensRow, ToolRow};
+use crate::config::Config;
 use crate::limits;
 use crate::store::sessions::{BodyRow, InputRow};
 
@@ -176,6 +178,37 @@ fn assistant_message(said: &AssistantRow, timestamp: u64) -> AssistantMessage {
         }),
         openclaw: None,
     }
+}
+
+/// Tells what an answer cost, if the configuration has a price for its model; with all parts of
+/// the price, or with the sum alone.
+pub fn add_cost(message: &mut Message, config: &Config, all_parts: bool) {
+    let Message::Assistant(said) = message else {
+        return;
+    };
+    let (Some(provider), Some(model)) = (&said.provider, &said.model) else {
+        return;
+    };
+    let Some(usage) = said.usage.as_mut().filter(|usage| usage.cost.is_none()) else {
+        return;
+    };
+    let tokens = TokensRow {
+        input: usage.input,
+        output: usage.output,
+        cache_read: usage.cache_read,
+        cache_write: usage.cache_write,
+        total: usage.total_tokens,
+    };
+    usage.cost = price::of(config, provider, model, &tokens).map(|price| {
+        let part = |part: f64| all_parts.then_some(part);
+        Cost {
+            input: part(price.input),
+            output: part(price.output),
+            cache_read: part(price.cache_read),
+            cache_write: part(price.cache_write),
+            total: price.total(),
+        }
+    });
 }
 
 /// Tokens on the wire. Prices are not known here: only what was free has a cost.

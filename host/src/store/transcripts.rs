@@ -225,6 +225,32 @@ pub fn tail(store: &Store, session_id: &str, limit: usize) -> Result<Vec<Message
     })
 }
 
+/// Visits the messages of a transcript from the newest back to the first older than `since_ms`,
+/// which is not visited.
+///
+/// # Errors
+/// [`StoreError`] when the database fails or a message is damaged.
+pub fn back_to(
+    store: &Store,
+    session_id: &str,
+    since_ms: u64,
+    mut visit: impl FnMut(MessageRow),
+) -> Result<(), StoreError> {
+    let (from, to) = bounds(session_id);
+    store.read(|txn| {
+        let table = txn.open_table(TRANSCRIPTS)?;
+        for item in table.range(from.as_str()..to.as_str())?.rev() {
+            let (place, value) = item?;
+            let message: MessageRow = decode("transcripts", place.value(), value.value())?;
+            if message.timestamp < since_ms {
+                break;
+            }
+            visit(message);
+        }
+        Ok(())
+    })
+}
+
 /// The oldest messages of a transcript, oldest first.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use super::shape::{Fields, fields_of};
 use crate::frame::{self, EventText, StateVersion};
 use crate::{
     agent, agents, channels, chat, connect, devices, error, plugins, presence, send, sessions,
-    system,
+    system, usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,6 +103,13 @@ pub(super) const TYPES: &[Kind] = kinds! {
         SessionsPreview, SessionPreview, PreviewStatus, PreviewItem, PreviewRole,
         SessionsResolveParams, SessionsResolved, SessionsMessages, SessionsExportParams,
         SessionsExported,
+    }
+    usage::{
+        SessionsUsageParams, SessionsUsage, SessionUsageRow, SessionUsage, UsageTotals,
+        UsageOfDay, MessageCounts, MessagesOfDay, Latency, LatencyOfDay, ModelOfDay, ToolUsage,
+        ToolCount, ModelUsage, UsageAggregates, AgentUsage, ChannelUsage, DayUsage,
+        UsageTimeseries, UsagePoint, UsageLogs, UsageLog, UsageCost, CostOfDay, UsageStatus,
+        UsageProvider, UsageWindow, UsageDays,
     }
     system::{
         Health, AgentHealth, AgentHeartbeat, SessionsHealth, RecentSession, Status, LinkChannel,

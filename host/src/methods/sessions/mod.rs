@@ -199,7 +199,7 @@ fn resolved(config: &Config, key: &SessionKey, row: &SessionRow) -> model::Model
 }
 
 /// The path that clients expect; the sessions themselves are in the database.
-fn store_path(config: &Config, key: &SessionKey) -> String {
+pub(in crate::methods) fn store_path(config: &Config, key: &SessionKey) -> String {
     let agent = key.agent_id().unwrap_or(config.agents.default_id());
     let folder = config.paths.state_dir.join("agents").join(agent);
     folder.join("sessions/sessions.json").display().to_string()

@@ -178,9 +178,11 @@ pub async fn get(call: Call) -> Outcome {
     let limit = limit.map_or(limits::GET_MESSAGES, |n| n.max(1.0) as usize);
     let limit = limit.min(limits::GET_MESSAGES_MAX);
     let rows = call.parts.sessions.history(&key, limit).map_err(failed)?;
-    Reply::of(&wire::SessionsMessages {
-        messages: transcript::raw_tail(&rows),
-    })
+    let mut messages = transcript::raw_tail(&rows);
+    for message in &mut messages {
+        transcript::add_cost(message, &config, true);
+    }
+    Reply::of(&wire::SessionsMessages { messages })
 }
 
 /// `sessions.export`: the transcript as JSON lines, a page at a time.
