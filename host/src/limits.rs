@@ -338,6 +338,10 @@ pub const SESSION_KEY_CHARS_MAX: usize = 512;
 pub const SESSION_ID_CHARS_MAX: usize = 128;
 /// Turns that wait in one session; more are refused.
 pub const SESSION_RUNS_WAITING_MAX: usize = 32;
+/// How long collected messages wait for more when the configuration names no time, milliseconds.
+pub const QUEUE_DEBOUNCE_MS: u64 = 1_000;
+/// Longest such time.
+pub const QUEUE_DEBOUNCE_MAX: Duration = Duration::from_secs(60);
 /// Sessions that have a run at the same time, running or waiting for a slot.
 pub const SESSIONS_ACTIVE_MAX: usize = 1_024;
 /// Runs that ask a model at the same time: each holds a prompt and a socket.

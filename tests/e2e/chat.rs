@@ -1,7 +1,8 @@
 //! `chat.*`: conversations as a person sees them.
 
 use serde_json::{Value, json};
-use support::{Client, Gateway};
+use support::llm::{Door, Llm, Reply};
+use support::{Client, Gateway, Setup};
 
 async fn say(client: &mut Client, key: &str, message: &str) -> Value {
     let params = json!({ "sessionKey": "main", "message": message, "idempotencyKey": key });
@@ -193,4 +194,46 @@ async fn nothing_to_abort_is_no_error() {
         answer,
         json!({ "ok": true, "aborted": false, "runIds": [] })
     );
+}
+
+/// `/queue` is answered without a model, and what it set is what becomes of the next messages.
+#[tokio::test]
+async fn the_queue_is_set_by_a_word_or_by_the_configuration() {
+    let llm = Llm::start().await;
+    let gateway = Setup::new()
+        .config("/models/providers/fake", llm.provider("m"))
+        .config("/agents/defaults/model", json!("fake/m"))
+        .config("/messages/queue", json!({ "mode": "steer+backlog" }))
+        .start()
+        .await;
+    let mut client = gateway.operator().await;
+    for (key, message, reply) in [
+        ("q1", "/queue", "Queue mode: steer-backlog."),
+        ("q2", "/queue followup", "Queue mode set to followup."),
+        ("q3", "/queue moon", "Unknown queue mode."),
+    ] {
+        let started = say(&mut client, key, message).await;
+        assert_eq!(started, json!({ "runId": key, "status": "started" }));
+        let end = ended(&mut client, key).await;
+        assert_eq!(
+            (&end["state"], &end["seq"]),
+            (&json!("final"), &json!(1)),
+            "{end}"
+        );
+        assert!(text(&end["message"]).starts_with(reply), "{end}");
+        assert_eq!(end["message"]["model"], "gateway-injected");
+    }
+    assert!(llm.asked().is_empty());
+    let messages = history(&mut client, json!({ "sessionKey": "main" })).await;
+    assert_eq!(messages.len(), 6, "{messages:?}");
+
+    let door = Door::default();
+    llm.push(Reply::Held(vec!["one".into()], door.clone(), vec![]));
+    say(&mut client, "m1", "first").await;
+    llm.wait_asked(1).await;
+    say(&mut client, "m2", "second").await;
+    door.open();
+    assert_eq!(text(&ended(&mut client, "m1").await["message"]), "one");
+    let second = ended(&mut client, "m2").await;
+    assert!(text(&second["message"]).ends_with("second"), "{second}");
 }

@@ -41,6 +41,7 @@ use crate::shutdown::Tasks;
 use envelope::Facts;
 pub use outcome::{Ending, Run, RunOutcome};
 use queue::Queue;
+pub use queue::mode as queue_mode;
 use results::Results;
 use runner::Image;
 use thinking::Thinking;

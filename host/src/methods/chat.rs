@@ -15,13 +15,15 @@ use super::sessions::{failed, resolve};
 use super::{Call, Outcome, Parts, Reply};
 use crate::agent::attachments::{pictures, usable};
 use crate::agent::events::final_event;
+use crate::agent::queue_mode::{self as mode, Order};
 use crate::agent::stop_words::is_stop_word;
 use crate::agent::thinking;
 use crate::agent::{AbortBy, AbortError, Ending, Origin, Owner, Run, Turn};
 use crate::dedupe::{Answer, Begin, Ticket};
 use crate::error::GatewayError;
 use crate::limits;
-use crate::sessions::{SessionKey, transcript};
+use crate::sessions::{SessionKey, SessionRow, transcript};
+use crate::store::sessions::InputRow;
 
 /// `chat.history`
 pub async fn history(call: Call) -> Outcome {
@@ -80,6 +82,9 @@ pub async fn send(call: Call) -> Outcome {
         Begin::InFlight(_) => return Reply::of(&state(&run_id, ChatSendStatus::InFlight)),
         Begin::Done(answer) => return delivery::again(&answer),
     };
+    if let Some(order) = mode::order(&text) {
+        return queue_order(&call, &key, &run_id, ticket, (&text, order)).await;
+    }
     let route = row.and_then(|row| row.route).and_then(Route::stored);
     let route = route.filter(|_| params.deliver == Some(true) && !call.caller.client.is_webchat());
     let client = &call.caller.client;
@@ -104,6 +109,62 @@ pub async fn send(call: Call) -> Outcome {
     };
     start(&call.parts, turn, ticket, route)?;
     Reply::of(&state(&run_id, ChatSendStatus::Started))
+}
+
+/// Tells or sets what becomes of messages during a run; answered without a model.
+async fn queue_order(
+    call: &Call,
+    key: &SessionKey,
+    run_id: &str,
+    ticket: Ticket,
+    (text, order): (&str, Order),
+) -> Outcome {
+    let sessions = &call.parts.sessions;
+    let change = move |row: &mut SessionRow| {
+        let words = &mut row.settings.words;
+        match order {
+            Order::Set(Some(mode)) => {
+                words.insert(mode::SETTING.to_owned(), mode.as_str().to_owned());
+            }
+            Order::Set(None) => {
+                words.remove(mode::SETTING);
+            }
+            Order::Tell | Order::Unknown => {}
+        }
+    };
+    let done = async {
+        let row = sessions.change(key, change).await?;
+        let mode = mode::of(&call.parts.config.current(), Some(&row.settings)).as_str();
+        let reply = match order {
+            Order::Set(_) => format!("Queue mode set to {mode}."),
+            Order::Tell => format!("Queue mode: {mode}."),
+            Order::Unknown => format!(
+                "Unknown queue mode. Use collect, followup, steer, steer-backlog, interrupt or \
+                 default. Queue mode: {mode}."
+            ),
+        };
+        let said = InputRow {
+            text: text.to_owned(),
+            sender_label: Some(call.caller.client.id.clone()),
+            ..InputRow::default()
+        };
+        sessions.append_user(key, None, said).await?;
+        sessions.inject(key, &reply).await
+    };
+    let appended = match done.await {
+        Ok(appended) => appended,
+        Err(error) => {
+            ticket.finish(failure(run_id, "Error: the session store failed"));
+            return Err(failed(error));
+        }
+    };
+    let message = Some(transcript::raw(&appended.message));
+    call.parts.hub.publish(final_event(run_id, key, 1, message));
+    ticket.finish(Answer {
+        payload: serde_json::to_value(state(run_id, ChatSendStatus::Ok)).ok(),
+        error: None,
+    });
+    Reply::of(&state(run_id, ChatSendStatus::Started))
 }
 
 /// Submits the turn; its end finishes the ticket, whether the client is still there or not.

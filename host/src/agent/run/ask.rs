@@ -14,11 +14,13 @@ use super::super::runner::{
     Image, Prompt, Runner, RunnerError, Step, Steps, Stop, ToolCall, Usage,
 };
 use super::super::toolbox::{ToolOutput, ToolPlace};
+use super::super::{Origin, Turn};
 use super::close::{thought_row, tokens};
 use super::{Answer, STORE_FAILED, Work};
 use crate::limits;
 use crate::sessions::{AssistantRow, CallRow, ToolRow};
 use crate::store::StoreError;
+use crate::store::sessions::InputRow;
 
 impl Work<'_> {
     /// Asks until the model has nothing more to call.
@@ -30,12 +32,22 @@ impl Work<'_> {
             let steps = self.begin(&mut names).await?;
             let (stop, usage, calls) = self.follow(steps).await?;
             self.usage = sum(self.usage, usage);
-            if calls.is_empty() {
+            // What was put into this run is answered in its next round, if there is one.
+            let last = round + 1 == limits::TOOL_ROUNDS_MAX;
+            let steered = if last {
+                Vec::new()
+            } else {
+                self.switch.steered()
+            };
+            if calls.is_empty() && steered.is_empty() {
                 return Ok((stop, usage));
             }
             self.keep_calls(&calls, usage, round).await.map_err(lost)?;
             for call in calls {
                 self.use_tool(call, round).await.map_err(lost)?;
+            }
+            for turn in steered {
+                self.hear(&turn).await.map_err(lost)?;
             }
         }
         Err(RunnerError::new(format!(
@@ -127,7 +139,7 @@ impl Work<'_> {
             provider: name.map_or(String::new(), |name| name.provider.clone()),
             model: name.map_or(String::new(), |name| name.model.clone()),
             tokens: tokens(usage.unwrap_or_default()),
-            stop_reason: "toolUse".to_owned(),
+            stop_reason: if calls.is_empty() { "stop" } else { "toolUse" }.to_owned(),
             ..AssistantRow::default()
         };
         // The round's own id: a run that is made again after a crash has other rounds.
@@ -142,6 +154,24 @@ impl Work<'_> {
         let appended = sessions.append_assistant(&self.turn.key, None, said, |_| {});
         self.row = appended.await?.row;
         self.events.next_part();
+        Ok(())
+    }
+
+    /// Takes in a message that was put into this run.
+    async fn hear(&mut self, turn: &Turn) -> Result<(), StoreError> {
+        let now = self.inner.clock.now_ms();
+        let sender_label = match &turn.origin {
+            Origin::Chat { label, .. } => Some(label.clone()),
+            _ => None,
+        };
+        let user = InputRow {
+            text: turn.text.clone(),
+            prompt: Some(prompt::text_of(turn, &turn.text, &self.config, now, false)),
+            sender_label,
+            ..InputRow::default()
+        };
+        let sessions = &self.inner.sessions;
+        self.row = sessions.append_user(&turn.key, None, user).await?.row;
         Ok(())
     }
 

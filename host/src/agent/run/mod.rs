@@ -45,6 +45,7 @@ pub async fn run(inner: &Inner, turn: &Turn, switch: &AbortSwitch) -> RunOutcome
     let mut work = Work {
         inner,
         turn,
+        switch,
         config,
         events,
         row: SessionRow::default(),
@@ -126,6 +127,7 @@ fn time_limit(turn: &Turn, config: &Config) -> Duration {
 struct Work<'a> {
     inner: &'a Inner,
     turn: &'a Turn,
+    switch: &'a AbortSwitch,
     config: Arc<Config>,
     events: RunEvents,
     row: SessionRow,

@@ -4,6 +4,7 @@
 
 mod failures;
 mod fake_model;
+mod queue_modes;
 mod queueing;
 mod runs;
 
