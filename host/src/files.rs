@@ -21,6 +21,17 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Creates `dir` and its parents, readable by their owner alone. One that is there stays as it is.
+///
+/// # Errors
+/// The system's, when a part can't be created.
+pub fn folder(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
 /// Makes an existing file readable and writable by its owner alone.
 ///
 /// # Errors

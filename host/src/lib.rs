@@ -15,6 +15,7 @@ pub mod files;
 pub mod shutdown;
 pub mod telemetry;
 pub mod config;
+pub mod workspace;
 // ── services: no life of their own
 pub mod auth;
 pub mod identity;

@@ -383,6 +383,16 @@ pub const MODEL_ANSWER_TOKENS: u64 = 8_192;
 pub const TOOL_ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
 /// Tool calls of one answer that are looked at.
 pub const TOOL_CALLS_MAX: usize = 32;
+/// Largest file of an agent's folder that clients read and write, bytes.
+pub const WORKSPACE_FILE_BYTES_MAX: u64 = 2 << 20;
+/// Characters of one such file that a prompt holds, unless the configuration says otherwise.
+pub const WORKSPACE_FILE_CHARS: usize = 20_000;
+/// Characters of all of them together.
+pub const WORKSPACE_CHARS: usize = 150_000;
+/// Longest single argument of a program, bytes: below what the system takes (128 KiB).
+pub const CLI_ARGUMENT_BYTES_MAX: usize = 120_000;
+/// How much of a program's last complaint goes into the log, characters.
+pub const CLI_LAST_WORDS_MAX: usize = 400;
 /// How often a model may call tools before it has to have answered.
 pub const TOOL_ROUNDS_MAX: usize = 32;
 /// Longest wait for one tool.

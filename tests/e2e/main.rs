@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agent;
+mod agents;
 mod attempts;
 mod channels;
 mod chat;
@@ -24,6 +25,7 @@ mod pairing_walk;
 mod plugin_authors;
 mod plugin_operators;
 mod plugins;
+mod programs;
 mod proxies;
 mod reload;
 mod requests;

@@ -112,6 +112,12 @@ impl Setup {
         self
     }
 
+    /// The port it will have, for a configuration written by hand.
+    #[must_use]
+    pub fn port_number(&self) -> u16 {
+        self.port
+    }
+
     /// Another port, to meet a gateway that is already there.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {

@@ -26,6 +26,7 @@ pub mod llm_wire;
 pub mod log;
 pub mod login;
 pub mod ngircd;
+pub mod program;
 pub mod stranger;
 pub mod tls;
 pub mod transcript;

@@ -4,6 +4,7 @@
 //! configured model answers by the embedded echo runner, and that a wrong setting is told with
 //! the key to change.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,6 +12,8 @@ use serde_json::Value;
 
 use super::runner::{Runner, RunnerError};
 use super::runners::anthropic::{self, Anthropic};
+use super::runners::cli::Cli;
+use super::runners::cli::backend;
 use super::runners::echo;
 use super::runners::openai_compat::{self, OpenAiCompat};
 use super::thinking::Thinking;
@@ -131,7 +134,10 @@ pub fn named(config: &Config, text: &str) -> ModelName {
         return named(config, full);
     }
     let providers = &config.models.providers;
-    let known = |provider: &str| providers.contains_key(provider) || provider == echo::PROVIDER;
+    let known = |provider: &str| {
+        let embedded = provider == echo::PROVIDER;
+        embedded || providers.contains_key(provider) || backend::exists(config, provider)
+    };
     if let Some((provider, model)) = text.split_once('/').filter(|(name, _)| known(name)) {
         return ModelName::new(provider, model);
     }
@@ -176,14 +182,38 @@ fn alias<'a>(config: &'a Config, text: &str) -> Option<&'a str> {
         .map(|(full, _)| full.as_str())
 }
 
+/// Where a runner works.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The agent's folder.
+    pub folder: PathBuf,
+    /// What a conversation that begins now may be called.
+    pub fresh_id: String,
+}
+
 /// The runner that reaches a model.
 ///
 /// # Errors
 /// [`RunnerError`] that names the wrong setting.
-pub fn runner(config: &Config, name: &ModelName) -> Result<Box<dyn Runner>, RunnerError> {
+pub fn runner(
+    config: &Config,
+    name: &ModelName,
+    place: Place,
+) -> Result<Box<dyn Runner>, RunnerError> {
     let Some(provider) = config.models.providers.get(&name.provider) else {
         if is_embedded(config, name) {
             return Ok(Box::new(echo::Echo));
+        }
+        let id = &name.provider;
+        if let Some(backend) = backend::find(config, id)? {
+            let Place { folder, fresh_id } = place;
+            return Ok(Box::new(Cli::new(
+                id,
+                backend,
+                &name.model,
+                folder,
+                fresh_id,
+            )));
         }
         return Err(RunnerError::new(format!(
             "unknown model provider \"{0}\": add models.providers.{0} to openclaw.json",

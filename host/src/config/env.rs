@@ -49,6 +49,36 @@ pub fn for_plugins() -> impl Iterator<Item = (&'static str, String)> {
         .filter_map(|name| Some((name, var(name)?)))
 }
 
+/// What a program that answers for the agent may see of the environment: who runs it and where
+/// things lie, beside what plugins may see. No keys: those it is given by name.
+const FOR_PROGRAMS: [&str; 18] = [
+    PATH,
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR",
+    "CODEX_HOME",
+    "CLAUDE_CONFIG_DIR",
+    "NODE_EXTRA_CA_CERTS",
+];
+
+/// The variables that such a program is given, as far as they are set.
+pub fn for_programs() -> impl Iterator<Item = (&'static str, String)> {
+    let own = FOR_PROGRAMS.into_iter();
+    own.filter_map(|name| Some((name, var(name)?)))
+        .chain(for_plugins())
+}
+
 /// The value of `name`; a blank one counts as absent.
 pub fn var(name: &str) -> Option<String> {
     #[allow(clippy::disallowed_methods, reason = "the one home of the environment")]

@@ -32,7 +32,7 @@ pub use load::{
     ConfigError, LoadOptions, Loaded, load, load_document, load_gateway, load_log_file,
     save_generated_token,
 };
-pub use paths::Paths;
+pub use paths::{Paths, from_home};
 pub use secret::Secret;
 pub use startable::check_startable;
 pub use types::*;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::env;
+use super::{Config, env};
 
 /// The files and folders of one gateway, all absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,29 @@ impl Paths {
     /// Read-only copies of the plugin libraries, named by digest.
     pub fn plugin_store(&self) -> PathBuf {
         self.state_dir.join("plugins").join("store")
+    }
+}
+
+impl Config {
+    /// The folder of an agent: its own, or one in the state folder. `~/` stands for the person's
+    /// home. It may not be there yet.
+    pub fn workspace(&self, agent: &str) -> PathBuf {
+        let own = self.agents.get(agent).and_then(|a| a.workspace.as_ref());
+        let is_default = agent == self.agents.default_id();
+        let shared = self.agents.defaults.workspace.as_ref();
+        match own.or(shared.filter(|_| is_default)) {
+            Some(named) => from_home(named),
+            None if is_default => self.paths.state_dir.join("workspace"),
+            None => self.paths.state_dir.join(format!("workspace-{agent}")),
+        }
+    }
+}
+
+/// A path as people write it.
+pub fn from_home(text: &str) -> PathBuf {
+    match text.strip_prefix("~/").zip(env::home()) {
+        Some((below, home)) => home.join(below),
+        None => PathBuf::from(text),
     }
 }
 

@@ -215,6 +215,13 @@ pub struct AgentDefaults {
     /// How long models think that can: `off`, `minimal`, `low`, `medium`, `high`, `xhigh` or
     /// `adaptive`.
     pub thinking_default: Option<String>,
+    /// Characters of one file of the agent's folder that a prompt holds; absent: 20,000.
+    pub bootstrap_max_chars: Option<usize>,
+    /// Characters of all of them; absent: 150,000.
+    pub bootstrap_total_max_chars: Option<usize>,
+    /// Backend id → how a program of this machine is called for answers; over the built-in
+    /// values of `claude-cli` and `codex-cli`.
+    pub cli_backends: BTreeMap<String, Value>,
     /// The regular look-around of the agent.
     pub heartbeat: HeartbeatConfig,
     /// Keys not used here.
@@ -231,6 +238,9 @@ impl Default for AgentDefaults {
             user_timezone: None,
             system_prompt: None,
             thinking_default: None,
+            bootstrap_max_chars: None,
+            bootstrap_total_max_chars: None,
+            cli_backends: BTreeMap::new(),
             heartbeat: HeartbeatConfig::default(),
             other: Map::new(),
         }

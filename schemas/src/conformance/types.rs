@@ -92,6 +92,10 @@ pub(super) const TYPES: &[Kind] = kinds! {
         ToolOutput, Compaction,
     }
     agents::{
+        AgentsCreateParams, AgentsCreated, AgentsUpdateParams, AgentsUpdated, AgentsDeleteParams,
+        AgentsDeleted, AgentsFilesListParams, AgentsFilesList, AgentFile, AgentsFileParams,
+        AgentsFileGot, AgentsFileSetParams, AgentsFileSet, ToolsCatalogParams, ToolsCatalog,
+        ToolProfile, ToolGroup, ToolEntry,
         AgentsList, SessionScope, AgentSummary, AgentIdentity, AgentIdentityParams,
         AgentIdentityResult, ModelsList, Model,
     }

@@ -21,6 +21,7 @@ use crate::limits;
 use crate::sessions::{AssistantRow, CallRow, ToolRow};
 use crate::store::StoreError;
 use crate::store::sessions::InputRow;
+use crate::workspace;
 
 impl Work<'_> {
     /// Asks until the model has nothing more to call.
@@ -66,7 +67,11 @@ impl Work<'_> {
     async fn begin(&mut self, names: &mut Vec<ModelName>) -> Result<Steps, RunnerError> {
         let mut failed = None;
         while let Some(name) = names.first().cloned() {
-            let runner = match model::runner(&self.config, &name) {
+            let place = model::Place {
+                folder: self.config.workspace(self.agent_id()),
+                fresh_id: self.inner.clock.uuid(),
+            };
+            let runner = match model::runner(&self.config, &name, place) {
                 Ok(runner) => runner,
                 Err(error) => {
                     failed = Some(self.note_failure(&name, error));
@@ -216,8 +221,11 @@ impl Work<'_> {
             .map_err(lost)?;
         let images = self.images(name);
         let defaults = &self.config.agents.defaults;
+        let folder = self.config.workspace(self.agent_id());
+        let files = workspace::instructions(&folder, self.bounds());
         let texts = [
             defaults.system_prompt.as_deref(),
+            Some(files.as_str()),
             self.turn.extra_system.as_deref(),
         ];
         let system: Vec<&str> = texts.into_iter().flatten().collect();
@@ -234,6 +242,20 @@ impl Work<'_> {
             toolbox.offered(&self.config, self.agent_id(), &self.turn.key)
         });
         Ok(prompt)
+    }
+
+    /// How much of the agent's files goes into the prompt.
+    fn bounds(&self) -> workspace::Bounds {
+        let defaults = &self.config.agents.defaults;
+        let (file, all) = (
+            defaults.bootstrap_max_chars,
+            defaults.bootstrap_total_max_chars,
+        );
+        workspace::Bounds {
+            file_chars_max: file.unwrap_or(limits::WORKSPACE_FILE_CHARS),
+            total_chars_max: all.unwrap_or(limits::WORKSPACE_CHARS),
+            private: self.turn.key.kind() != "group",
+        }
     }
 
     fn images(&self, name: &ModelName) -> Vec<Image> {

@@ -2,9 +2,11 @@
 
 pub mod anthropic;
 pub mod anthropic_event;
+pub mod cli;
 pub mod dialect;
 pub mod echo;
 pub mod openai_chunk;
 pub mod openai_compat;
+pub mod process;
 pub mod sse;
 pub mod stream;

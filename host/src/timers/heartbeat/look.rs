@@ -3,8 +3,6 @@
 //! Called by the heartbeat task, one at a time. Promises one outcome for each run that began, and
 //! none for one that didn't.
 
-use std::path::PathBuf;
-
 use gateway_schemas::system::{Heartbeat, HeartbeatIndicator, HeartbeatStatus};
 use tokio::time::Instant;
 
@@ -71,7 +69,7 @@ impl Look<'_> {
             }
             let waiting = !self.parts.sessions.system_events().list().is_empty();
             // Nothing to do is the usual case, and a missing file is no error.
-            let list = workspace(self.config, self.agent).join("HEARTBEAT.md");
+            let list = self.config.workspace(self.agent).join("HEARTBEAT.md");
             let list = std::fs::read_to_string(list).unwrap_or_default();
             if !waiting && !has_content(&list) {
                 return Some(self.outcome(HeartbeatStatus::Skipped, "empty-heartbeat-file"));
@@ -232,16 +230,6 @@ impl Look<'_> {
             indicator_type: None,
         }
     }
-}
-
-fn workspace(config: &Config, agent: &str) -> PathBuf {
-    let own = config.agents.get(agent).and_then(|a| a.workspace.as_ref());
-    if agent != config.agents.default_id() {
-        let folder = format!("workspace-{agent}");
-        return own.map_or_else(|| config.paths.state_dir.join(folder), PathBuf::from);
-    }
-    let named = own.or(config.agents.defaults.workspace.as_ref());
-    named.map_or_else(|| config.paths.state_dir.join("workspace"), PathBuf::from)
 }
 
 /// Something beside headings and empty check boxes.

@@ -1,4 +1,11 @@
-//! `agents.list`, `agent.identity.get`, `models.list`: agents and models by name.
+//! `agents.list`, `agent.identity.get`, `models.list`: agents and models by name; what changes
+//! agents in `change.rs`, their files in `files.rs`.
+
+mod change;
+mod files;
+
+pub use change::{create, delete, update};
+pub use files::{get as get_file, list as list_files, set as set_file};
 
 use gateway_schemas::agents::{
     AgentIdentity, AgentIdentityParams, AgentIdentityResult, AgentSummary, AgentsList, Model,
