@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use support::llm::Llm;
-use support::{Gateway, Setup};
+use support::{Client, Gateway, Setup};
 
 /// A configuration written by a person, with words of their own in it.
 fn written(llm: &Llm, port: u16) -> String {
@@ -24,6 +24,12 @@ async fn hand_written(llm: &Llm) -> Gateway {
 
 fn file(gateway: &Gateway) -> String {
     std::fs::read_to_string(gateway.state_dir().join("openclaw.json")).unwrap()
+}
+
+async fn ask(client: &mut Client, params: Value) {
+    let id = client.request("agent", params).await;
+    client.response(&id).await;
+    client.response(&id).await;
 }
 
 #[tokio::test]
@@ -65,10 +71,11 @@ async fn an_agent_is_made_changed_and_deleted() {
     let refused = client.refused("agents.update", unknown.clone()).await;
     assert_eq!(refused["message"], "agent \"zzz\" not found");
     // It answers, as who it is.
-    let ask = json!({ "agentId": "ops-bot", "message": "who are you?", "idempotencyKey": "a1" });
-    let id = client.request("agent", ask).await;
-    client.response(&id).await;
-    client.response(&id).await;
+    ask(
+        &mut client,
+        json!({ "agentId": "ops-bot", "message": "who?", "idempotencyKey": "a1" }),
+    )
+    .await;
     let asked = llm.wait_asked(1).await;
     assert!(
         asked.system().contains("- Name: Ops Bot\n- Emoji: 🛠"),
@@ -139,10 +146,11 @@ async fn files_are_listed_written_and_told_to_the_model() {
     let soul = json!({ "agentId": "main", "name": "SOUL.md" });
     let got = client.ok("agents.files.get", soul).await;
     assert_eq!(got["file"]["content"], "# Soul\n");
-    let ask = json!({ "sessionKey": "main", "message": "hi", "idempotencyKey": "a1" });
-    let id = client.request("agent", ask).await;
-    client.response(&id).await;
-    client.response(&id).await;
+    ask(
+        &mut client,
+        json!({ "sessionKey": "main", "message": "hi", "idempotencyKey": "a1" }),
+    )
+    .await;
     let asked = llm.wait_asked(1).await;
     assert!(
         asked.system().contains("## SOUL.md\n\n# Soul"),
