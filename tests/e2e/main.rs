@@ -33,6 +33,7 @@ mod rights;
 mod secrets;
 mod send;
 mod sessions;
+mod sessions_cli;
 mod sessions_removal;
 mod setup_codes;
 mod shutdown;

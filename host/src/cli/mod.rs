@@ -20,6 +20,7 @@ mod output;
 mod plugins;
 mod qr;
 mod send;
+mod sessions;
 mod status;
 mod table;
 mod text;
@@ -74,6 +75,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Call(args) => call::run(args, screen),
         Command::Send(args) => send::run(args, screen),
         Command::Agent(args) => return agent::run(args, screen),
+        Command::Sessions(command) => sessions::run(command, screen),
         Command::Devices(command) => devices::run(command, screen),
         Command::Qr(args) => qr::run(args, screen),
         Command::Plugins(command) => return plugins::run(command, screen),

@@ -8,6 +8,7 @@ mod messages;
 mod operator;
 mod plugins;
 mod qr;
+mod sessions;
 mod time;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use messages::{AgentArgs, CallArgs, SendArgs};
 pub use operator::*;
 pub use plugins::*;
 pub use qr::QrArgs;
+pub use sessions::*;
 use time::milliseconds;
 
 use super::client::{Access, Flags};
@@ -80,6 +82,9 @@ pub enum Command {
     /// Give the agent a message and print its answer
     #[command(after_help = "Example: openclaw agent --message 'What is new?'")]
     Agent(AgentArgs),
+    /// The conversations the agent remembers
+    #[command(subcommand, after_help = "Example: openclaw sessions list")]
+    Sessions(SessionsCommand),
     /// Paired devices and pairing requests
     #[command(subcommand, after_help = "Example: openclaw devices list")]
     Devices(DevicesCommand),
@@ -214,6 +219,10 @@ impl Command {
             Command::Agent(a) => (a.connection.json, false),
             Command::Qr(a) => (a.json, false),
             Command::Plugins(command) => command.wishes(),
+            Command::Sessions(command) => {
+                let (reach, wide) = command.reach();
+                (reach.connection.json, wide)
+            }
             Command::Devices(command) => {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)
@@ -251,6 +260,8 @@ mod tests {
             "openclaw plugins logs echo -f --lines 5",
             "openclaw devices approve --latest",
             "openclaw devices clear --yes --pending",
+            "openclaw sessions export main -o x.jsonl --json",
+            "openclaw sessions compact main --keep 7",
             "openclaw qr --url wss://h --setup-code-only",
             "openclaw agent -m hi --deliver --channel telegram --to 1",
         ] {
@@ -269,6 +280,8 @@ mod tests {
             "openclaw agent -m hi --to 1",
             "openclaw send --to 1",
             "openclaw gateway --port 0",
+            "openclaw sessions compact main --keep 0",
+            "openclaw sessions preview",
         ] {
             assert_eq!(
                 parse(wrong).err().map(|e| e.exit_code()),
