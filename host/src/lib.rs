@@ -12,6 +12,7 @@ pub mod error;
 pub mod spell;
 pub mod clock;
 pub mod files;
+pub mod memory;
 pub mod shutdown;
 pub mod telemetry;
 pub mod config;

@@ -104,6 +104,8 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at how many sockets were turned away: so often a flood is named in the log.
 pub const FLOOD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// After the start, until its accounts have come up too and its memory is given back.
+pub const START_SETTLING: Duration = Duration::from_secs(2);
 /// How long a certificate holds that the gateway made. Clients pin it, so it changes rarely.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(3_650 * 86_400);
 /// How long before its end it is made anew.

@@ -58,8 +58,8 @@ pub struct Manifest {
     /// Where to read more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    /// Its licence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Its licence; `license` is read as well.
+    #[serde(alias = "license", skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
     /// Names of [`CAPABILITIES`], chat types among them, and `actions:<name>`.
     pub capabilities: Vec<String>,

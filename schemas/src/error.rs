@@ -20,6 +20,8 @@ pub enum ErrorCode {
     NotLinked,
     /// The agent took too long. Declared by the wire, not sent at present.
     AgentTimeout,
+    /// A scope is missing. Protocol 4 only; protocol 3 says [`ErrorCode::InvalidRequest`].
+    Forbidden,
 }
 
 impl ErrorCode {
@@ -31,6 +33,7 @@ impl ErrorCode {
             Self::Unavailable => "UNAVAILABLE",
             Self::NotLinked => "NOT_LINKED",
             Self::AgentTimeout => "AGENT_TIMEOUT",
+            Self::Forbidden => "FORBIDDEN",
         }
     }
 }
@@ -97,6 +100,7 @@ mod tests {
             Unavailable,
             NotLinked,
             AgentTimeout,
+            Forbidden,
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }

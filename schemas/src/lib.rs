@@ -38,3 +38,5 @@ pub use wire::Nullable;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod fuzz;

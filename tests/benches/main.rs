@@ -12,13 +12,13 @@ mod process;
 mod report;
 
 use std::process::{Child, Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use load::Crowd;
 use report::{Limit, Row, median};
 use serde_json::json;
 use support::bot_api::BotApi;
-use support::{Device, Gateway, Login, Setup, binaries, http};
+use support::{Client, Device, Gateway, Login, Setup, binaries, http};
 
 const ROUNDS: usize = 5;
 const COLD_STARTS: usize = 11;
@@ -30,6 +30,8 @@ const CONNECTS_AT_ONCE: usize = 16;
 const CONNECT_FLOOR: f64 = 36.0;
 const REQUESTS: usize = 10_000;
 const IDLE_CONNECTIONS: usize = 2_000;
+/// Longer than the gateway takes to give back what only its start needed.
+const SETTLING: Duration = Duration::from_secs(4);
 const TOKEN: &str = "1001:bench";
 
 fn main() -> ExitCode {
@@ -66,7 +68,7 @@ async fn measure(wanted: &dyn Fn(&str) -> bool) -> Vec<Row> {
     let device = Device::new();
     let login = Login::operator(&device);
     if wanted("memory") {
-        rows.push(idle_memory(&mut gateway).await);
+        rows.push(idle_memory(&mut gateway, &login).await);
         rows.push(memory_for_each_connection(&gateway, &login).await);
     }
     let floor = Floor::start(&gateway, &login).await;
@@ -107,7 +109,7 @@ async fn cold_start(telegram: &BotApi) -> Vec<Row> {
             .await
             .is_err()
         {
-            tokio::time::sleep(std::time::Duration::from_micros(500)).await;
+            tokio::time::sleep(Duration::from_micros(500)).await;
         }
         load::connect(gateway.port(), &login).await;
         figures.push(start.elapsed().as_secs_f64() * 1e3);
@@ -118,8 +120,15 @@ async fn cold_start(telegram: &BotApi) -> Vec<Row> {
     vec![Row::alone(name, "ms", median(figures), limit)]
 }
 
-async fn idle_memory(gateway: &mut Gateway) -> Row {
+/// Both accounts run, the start is over.
+async fn idle_memory(gateway: &mut Gateway, login: &Login) -> Row {
     gateway.ready().await;
+    let mut client = Client::connect(gateway.port(), login).await;
+    for channel in ["echo", "telegram"] {
+        client.sees_running(channel).await;
+    }
+    drop(client);
+    tokio::time::sleep(SETTLING).await;
     let name = "resident memory idle, both plugins".to_owned();
     let ours = process::resident(gateway.pid()) as f64 / 1e6;
     Row::alone(name, "MB", ours, Limit::Most(20.0))

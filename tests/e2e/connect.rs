@@ -282,6 +282,29 @@ async fn both_protocol_numbers_of_a_range_are_looked_at() {
 }
 
 #[tokio::test]
+async fn a_probe_of_protocol_4_is_told_which_scope_it_lacks() {
+    let gateway = Gateway::start().await;
+    let probe = Login::without_device()
+        .client("cli", "probe")
+        .set("maxProtocol", json!(4));
+    let mut client = gateway.connect(&probe).await;
+    assert_eq!(client.hello["protocol"], 4);
+    let error = client.refused("status", json!({})).await;
+    assert_eq!(
+        error,
+        json!({
+            "code": "FORBIDDEN",
+            "message": "missing scope: operator.read",
+            "details": {
+                "code": "MISSING_SCOPE",
+                "missingScope": "operator.read",
+                "requiredScopes": ["operator.read"],
+            },
+        })
+    );
+}
+
+#[tokio::test]
 async fn the_probes_answer() {
     let gateway = Setup::new().start().await;
     let live = support::http::get(gateway.port(), "/healthz", &[])

@@ -24,6 +24,7 @@ use crate::connection::{Meter, Place};
 use crate::limits::{
     FLOOD_CHECK_INTERVAL, FLOOD_OVER_MAX, HEAD_BYTES_MAX, HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT,
 };
+use crate::memory;
 use crate::shutdown::Tasks;
 
 /// What a socket is told for which there is no place.
@@ -93,22 +94,10 @@ pub(super) async fn watch(server: Arc<Server>) {
             );
         } else if flooded && taken < FLOOD_OVER_MAX {
             flooded = false;
-            give_memory_back();
+            memory::give_back();
         }
     }
 }
-
-/// The allocator keeps what was freed, as it may be wanted again; after a flood it is not.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code, reason = "the allocator is asked by its C function")]
-fn give_memory_back() {
-    // SAFETY: the function takes no memory of ours and may be called at any time by any thread.
-    unsafe { libc::malloc_trim(0) };
-}
-
-/// Other allocators give back by themselves.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn give_memory_back() {}
 
 async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {

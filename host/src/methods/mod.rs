@@ -25,9 +25,11 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use gateway_schemas::catalogue::{self, MethodSpec, Role, Scope};
+use gateway_schemas::error::ErrorCode;
 use gateway_schemas::frame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::agent::Agent;
 use crate::channels::Channels;
@@ -216,8 +218,7 @@ pub fn authorise(caller: &Caller, name: &str) -> Result<Method, GatewayError> {
         )));
     }
     if caller.role == Role::Operator && !scope.allows(&caller.scopes) {
-        let missing = scope.name().unwrap_or_default();
-        return Err(GatewayError::invalid(format!("missing scope: {missing}")));
+        return Err(missing(scope, caller.protocol));
     }
     match (found, spec) {
         (Some(method), _) => Ok(*method),
@@ -229,6 +230,20 @@ pub fn authorise(caller: &Caller, name: &str) -> Result<Method, GatewayError> {
         ))),
         (None, None) => Err(GatewayError::invalid(format!("unknown method: {name}"))),
     }
+}
+
+/// Protocol 4 tells a missing scope from a bad request.
+fn missing(scope: Scope, protocol: u32) -> GatewayError {
+    let name = scope.name().unwrap_or_default();
+    let text = format!("missing scope: {name}");
+    if protocol < 4 {
+        return GatewayError::invalid(text);
+    }
+    GatewayError::new(ErrorCode::Forbidden, text).with_details(json!({
+        "code": "MISSING_SCOPE",
+        "missingScope": name,
+        "requiredScopes": [name],
+    }))
 }
 
 /// Names of all methods that have a handler.
@@ -370,6 +385,26 @@ mod tests {
             "cron.list",
             "cron.list is not built into this gateway yet",
         );
+    }
+
+    #[test]
+    fn protocol_4_names_the_missing_scope() {
+        let mut caller = Caller::for_tests(ConnId(1), "operator", &[]);
+        caller.protocol = 4;
+        let refusal = authorise(&caller, "status")
+            .err()
+            .expect("no scope, no status");
+        let told = serde_json::to_value(refusal.shape()).expect("an error shape");
+        let expected = json!({
+            "code": "FORBIDDEN",
+            "message": "missing scope: operator.read",
+            "details": {
+                "code": "MISSING_SCOPE",
+                "missingScope": "operator.read",
+                "requiredScopes": ["operator.read"],
+            },
+        });
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -6,19 +6,23 @@ use std::marker::PhantomData;
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_json::Value;
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestLimits};
 use crate::surface::Surface;
 
-/// Checks a manifest's text against its rules and against `S::Config`: every field the plugin
+/// Checks a manifest's text against its rules and against `S::Config`: no key that nobody reads
+/// (a gateway passes it over, as it may be newer than itself), every field the plugin
 /// reads must be in `configSchema`, and each of the schema's `examples` must be a configuration
 /// the plugin can read.
 ///
 /// # Errors
 /// All that is wrong.
 pub fn check_manifest<S: Surface>(json: &str) -> Result<Manifest, Vec<String>> {
-    let manifest: Manifest =
-        serde_json::from_str(json).map_err(|e| vec![format!("plugin.json: {e}")])?;
+    let unreadable = |e: serde_json::Error| vec![format!("plugin.json: {e}")];
+    let raw: Value = serde_json::from_str(json).map_err(unreadable)?;
+    let manifest: Manifest = serde_json::from_str(json).map_err(unreadable)?;
     let mut problems = manifest.problems();
+    problems.extend(unknown::<Manifest>("", Some(&raw)));
+    problems.extend(unknown::<ManifestLimits>("limits.", raw.get("limits")));
     let schema = &manifest.config_schema;
     for field in fields_of::<S::Config>() {
         let property = schema.get("properties").and_then(|all| all.get(field));
@@ -35,12 +39,7 @@ pub fn check_manifest<S: Surface>(json: &str) -> Result<Manifest, Vec<String>> {
         }
     }
     for pointer in &manifest.secrets {
-        let top = pointer.split('/').nth(1).unwrap_or_default();
-        if schema
-            .get("properties")
-            .and_then(|all| all.get(top))
-            .is_none()
-        {
+        if !leads_somewhere(pointer, schema) {
             problems.push(format!("secret {pointer:?} is not in configSchema"));
         }
     }
@@ -49,6 +48,39 @@ pub fn check_manifest<S: Surface>(json: &str) -> Result<Manifest, Vec<String>> {
     } else {
         Err(problems)
     }
+}
+
+/// Whether `schema` has what the pointer names; true where more than `properties` says what may
+/// be there.
+fn leads_somewhere(pointer: &str, schema: &Value) -> bool {
+    let mut at = schema;
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        let Some(next) = at.get("properties").and_then(|all| all.get(&part)) else {
+            const OTHERS: [&str; 6] = [
+                "$ref",
+                "items",
+                "additionalProperties",
+                "allOf",
+                "anyOf",
+                "oneOf",
+            ];
+            return OTHERS
+                .iter()
+                .any(|other| at.get(other).is_some_and(|o| *o != false));
+        };
+        at = next;
+    }
+    true
+}
+
+/// Keys of `object` that no field of `T` reads.
+fn unknown<T: DeserializeOwned>(prefix: &str, object: Option<&Value>) -> Vec<String> {
+    let known = fields_of::<T>();
+    let keys = object.and_then(Value::as_object).into_iter().flatten();
+    keys.filter(|(key, _)| !known.contains(&key.as_str()))
+        .map(|(key, _)| format!("plugin.json has no key {:?}", format!("{prefix}{key}")))
+        .collect()
 }
 
 /// The names a struct reads, learned by asking it.
@@ -83,4 +115,42 @@ fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     // Always an error: nothing was given to be read.
     de::DeserializeSeed::deserialize(asked, Ask(&mut fields)).err();
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(pointer: &str, expected: bool) {
+        let schema = json!({
+            "properties": {
+                "token": { "type": "string" },
+                "sasl": { "properties": { "password": {} }, "additionalProperties": false },
+                "extra": { "additionalProperties": { "type": "string" } },
+            },
+        });
+        assert_eq!(leads_somewhere(pointer, &schema), expected, "{pointer}");
+    }
+
+    #[test]
+    fn secrets_are_sought_in_the_whole_schema() {
+        check("/token", true);
+        check("/tokem", false);
+        check("/sasl/password", true);
+        check("/sasl/pasword", false);
+        check("/token/deeper", false);
+        check("/extra/any", true);
+    }
+
+    #[test]
+    fn keys_that_nobody_reads_are_named() {
+        let manifest = json!({ "id": "x", "license": "MIT", "capabilites": [], "limits": {} });
+        let found = unknown::<Manifest>("", Some(&manifest));
+        assert_eq!(found, ["plugin.json has no key \"capabilites\""]);
+        let limits = json!({ "maxText": 1, "maxtext": 2 });
+        let found = unknown::<ManifestLimits>("limits.", Some(&limits));
+        assert_eq!(found, ["plugin.json has no key \"limits.maxtext\""]);
+    }
 }

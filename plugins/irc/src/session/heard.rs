@@ -114,9 +114,8 @@ impl Session<'_> {
             }
             tracing::debug!(text, "the server refuses something");
         }
-        if let Some((room, why)) = refusal::of_join(line)
-            && self.rooms.lacks(room)
-        {
+        let refused = refusal::of_join(line).filter(|(room, _)| self.rooms.lacks(room));
+        if let Some((room, why)) = refused {
             tracing::warn!(channel = room, why, "not joined");
             self.rooms.out(room, why);
             self.tell_trouble().await;

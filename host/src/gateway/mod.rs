@@ -1,7 +1,9 @@
-//! The table of contents of the process: builds all parts, starts them, stops them in reverse.
+//! The table of contents of the process: starts all parts, stops them in reverse (`parts.rs`).
 //!
 //! Called by the command line (`openclaw gateway`). Exit codes: 0 after a stop that was asked
 //! for, 78 when the configuration has to be changed first, 1 for everything else.
+
+mod parts;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -9,40 +11,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_schemas::system::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
 use tracing::level_filters::LevelFilter;
 
-use crate::agent::Agent;
-use crate::channels::{self, Channels};
 use crate::clock::Clock;
 use crate::config::{
-    AuthMode, Config, ConfigHandle, LoadOptions, Loaded, check_startable, load,
-    save_generated_token,
+    AuthMode, Config, LoadOptions, Loaded, check_startable, load, save_generated_token,
 };
-use crate::dedupe::Dedupe;
-use crate::devices::Devices;
-use crate::devices::token::TokenKey;
 use crate::files;
-use crate::http::{self, Bound, Server, StateLock, Tls};
-use crate::hub::{Event, Hub};
-use crate::identity;
-use crate::limits::{
-    CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, DOOR_ORDERS_MAX, RUNS_STOP_GRACE,
-};
-use crate::methods::Parts;
+use crate::http::{self, Bound, StateLock, Tls};
+use crate::limits::START_SETTLING;
+use crate::memory;
 use crate::plugins::Plugins;
-use crate::presence::Presence;
-use crate::reload::{self, DoorOrder, Reload};
-use crate::router;
-use crate::sessions::Sessions;
 use crate::shutdown::{StopSignals, Tasks};
 use crate::store::Store;
 use crate::telemetry::{self, LogGuard, LogOptions};
-use crate::timers;
-use crate::timers::health::{HealthBoard, Sources};
-use crate::timers::heartbeat::{self, Heartbeats};
+use parts::{Reading, build};
 
 /// What the command line says about running a gateway; `None` leaves it to the configuration.
 #[derive(Clone, Debug, Default)]
@@ -255,16 +239,6 @@ async fn open_door(config: &Config, clock: Clock) -> Result<Door, StartError> {
     Ok(Door { bound, tls, url })
 }
 
-/// Everything that runs.
-struct Running {
-    parts: Arc<Parts>,
-    address: watch::Receiver<String>,
-    server: Arc<Server>,
-    routing: Tasks,
-    sets: Sets,
-    store: Store,
-}
-
 async fn live(
     loaded: Loaded,
     sources: LoadOptions,
@@ -296,6 +270,7 @@ async fn live(
     steps.done("channels");
     running.server.set_ready(true);
     tracing::info!(steps = steps.text, "gateway ready");
+    settle(&running.parts.tasks);
     loop {
         tokio::select! {
             () = stop.wait() => break,
@@ -323,182 +298,13 @@ async fn live(
     Ok(())
 }
 
-/// The sets that the parts' tasks belong to, each stopped at its own moment.
-struct Sets {
-    owners: Tasks,
-    runs: Tasks,
-    timers: Tasks,
-    connections: Tasks,
-    edge: Tasks,
-}
-
-impl Sets {
-    fn new() -> Sets {
-        let owners = Tasks::new("owners");
-        Sets {
-            runs: owners.child("runs"),
-            owners,
-            timers: Tasks::new("timers"),
-            connections: Tasks::new("connections"),
-            edge: Tasks::new("edge"),
+/// Gives back what only the start needed, once accounts have come up too.
+fn settle(tasks: &Tasks) {
+    let stop = tasks.stop_token().clone();
+    tasks.spawn("settling", async move {
+        let slept = stop.run_until_cancelled(tokio::time::sleep(START_SETTLING));
+        if slept.await.is_some() {
+            memory::give_back();
         }
-    }
-}
-
-/// The configuration as read at start, and how it is read again.
-struct Reading {
-    loaded: Loaded,
-    sources: LoadOptions,
-}
-
-fn build(
-    reading: Reading,
-    clock: Clock,
-    store: Store,
-    door: Door,
-    plugins: &Plugins,
-    steps: &mut Steps,
-) -> Result<Running, StartError> {
-    let sets = Sets::new();
-    let (door_orders, orders) = mpsc::channel(DOOR_ORDERS_MAX);
-    let parts = build_parts(reading, clock, &store, plugins, door_orders, &sets)?;
-    let parts = Arc::new(parts);
-    let routing = start_router(&parts);
-    steps.done("owners");
-    let Door { bound, tls, url } = door;
-    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint());
-    tracing::info!(url, fingerprint, "listening");
-    let server = Server::new(parts.clone(), sets.connections.clone(), tls);
-    let local = parts.config.current().paths.local_socket();
-    match http::bind_local(&local) {
-        Ok(socket) => server.serve_local(socket, &sets.edge),
-        // The port serves all the same; only the way in without a pairing is missing.
-        Err(error) => tracing::warn!(%error, "no local socket"),
-    }
-    // Last: who is served at the port finds the other one there.
-    let address = server.serve(bound, orders, &sets.edge);
-    steps.done("serve");
-    Ok(Running {
-        parts,
-        address,
-        server,
-        routing,
-        sets,
-        store,
-    })
-}
-
-fn build_parts(
-    reading: Reading,
-    clock: Clock,
-    store: &Store,
-    plugins: &Plugins,
-    door: mpsc::Sender<DoorOrder>,
-    sets: &Sets,
-) -> Result<Parts, StartError> {
-    let config = reading.loaded.config.clone();
-    let paths = config.paths.clone();
-    let config = ConfigHandle::new(config);
-    let hub = Hub::new();
-    let dedupe = Dedupe::new(clock);
-    let presence = Presence::new(clock, hub.clone(), crate::VERSION);
-    let identity = identity::load_or_create(&paths.gateway_identity(), &clock).map_err(failure)?;
-    let key = TokenKey::load_or_create(&paths.token_key(), &clock).map_err(failure)?;
-    let devices =
-        Devices::start(clock, store.clone(), hub.clone(), key, &sets.owners).map_err(failure)?;
-    let sessions = Sessions::new(store.clone(), clock, config.clone());
-    let runs = sets.runs.clone();
-    let agent = Agent::new(config.clone(), clock, hub.clone(), sessions.clone(), runs);
-    let channels = Channels::new(channels::Parts {
-        config: config.clone(),
-        plugins,
-        store: store.clone(),
-        clock,
-        tasks: &sets.owners,
     });
-    let reloading = reload::Parts {
-        config: config.clone(),
-        options: reading.sources,
-        loaded: reading.loaded,
-        hub: hub.clone(),
-        channels: channels.clone(),
-        door,
-    };
-    let reload = Reload::start(reloading, &sets.timers);
-    let sources = Sources {
-        channels: channels.clone(),
-        sessions: sessions.clone(),
-        config: config.clone(),
-        clock,
-        presence: presence.clone(),
-        hub: hub.clone(),
-    };
-    let health = HealthBoard::start(sources, &sets.timers);
-    timers::tick::start(hub.clone(), clock, dedupe.clone(), &sets.timers);
-    let heartbeats = Heartbeats::new(hub.clone());
-    let needs = heartbeat::Parts {
-        agent: agent.clone(),
-        channels: channels.clone(),
-        sessions: sessions.clone(),
-        config: config.clone(),
-        clock,
-    };
-    heartbeats.start(needs, &sets.timers);
-    Ok(Parts {
-        started_ms: clock.now_ms(),
-        tasks: sets.owners.child("work"),
-        store: store.clone(),
-        config,
-        clock,
-        heartbeats,
-        hub,
-        dedupe,
-        presence,
-        devices,
-        channels,
-        sessions,
-        agent,
-        reload,
-        health,
-        identity,
-    })
-}
-
-/// Before the channels: what they bring must not wait.
-fn start_router(parts: &Parts) -> Tasks {
-    let routing = Tasks::new("router");
-    let needs = router::Parts {
-        config: parts.config.clone(),
-        clock: parts.clock,
-        store: parts.store.clone(),
-        channels: parts.channels.clone(),
-        sessions: parts.sessions.clone(),
-        agent: parts.agent.clone(),
-    };
-    router::start(needs, &routing);
-    routing
-}
-
-impl Running {
-    /// Up the list of parts, each with its deadline.
-    async fn stop(self) {
-        self.server.set_ready(false);
-        let shutdown = Shutdown {
-            reason: "gateway stopping".into(),
-            restart_expected_ms: None,
-        };
-        self.sets.timers.stop(Duration::from_secs(1)).await;
-        // The router hears of it first, so that it doesn't try a run again that is cut now.
-        self.routing.stop_token().cancel();
-        self.sets.runs.stop(RUNS_STOP_GRACE).await;
-        self.routing.stop(RUNS_STOP_GRACE).await;
-        self.parts.channels.stop(CHANNELS_STOP_GRACE).await;
-        self.parts.tasks.stop(Duration::from_secs(1)).await;
-        self.parts.hub.publish(Event::new("shutdown", &shutdown));
-        self.parts.hub.close_all(1012, "service restart");
-        self.sets.connections.stop(CONNECTIONS_STOP_GRACE).await;
-        self.sets.edge.stop(Duration::from_secs(1)).await;
-        self.sets.owners.stop(Duration::from_secs(1)).await;
-        self.store.close().await;
-    }
 }
