@@ -32,6 +32,7 @@ pub mod sessions;
 pub mod agent;
 // ── use cases: owners put together
 pub mod router;
+pub mod tools;
 pub mod reload;
 pub mod timers;
 pub mod methods;

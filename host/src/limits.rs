@@ -401,6 +401,10 @@ pub const TOOL_ROUNDS_MAX: usize = 32;
 pub const TOOL_TIME_MAX: Duration = Duration::from_secs(120);
 /// Longest answer of a tool, characters; a prompt has to hold many of them.
 pub const TOOL_TEXT_CHARS_MAX: usize = 30_000;
+/// Conversations or messages that one tool call lists.
+pub const TOOL_SESSIONS_MAX: usize = 100;
+/// How many conversations may ask each other in a row.
+pub const TOOL_CHAIN_MAX: usize = 5;
 /// How long a complete answer waits for its token counts, or a refusal for its body.
 pub const MODEL_TAIL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that `chat.history` answers when it is not told how many, and at most.

@@ -131,7 +131,7 @@ pub static METHODS: &[MethodSpec] = &[
     read("talk.config"),
     write("talk.mode").effect(),
     read("models.list").built(),
-    read("tools.catalog"),
+    read("tools.catalog").built(),
     read("agents.list").built(),
     admin("agents.create").effect().built(),
     admin("agents.update").effect().built(),

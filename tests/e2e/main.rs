@@ -40,4 +40,5 @@ mod shutdown;
 mod tailscale;
 mod telegram;
 mod tls;
+mod tools;
 mod usage;

@@ -201,6 +201,7 @@ fn sections(
         agents: typed(file, "agents", take("agents"))?,
         models: typed(file, "models", take("models"))?,
         messages: typed(file, "messages", take("messages"))?,
+        tools: typed(file, "tools", take("tools"))?,
         logging: typed::<LoggingConfig>(file, "logging", take("logging"))?,
         channel_defaults: typed::<ChannelDefaults>(file, "channels.defaults", defaults)?,
         ..Config::empty(paths.clone())
@@ -257,6 +258,7 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
         add(&format!("models.providers.{id}"), &provider.other);
     }
     add("messages", &config.messages.other);
+    add("tools", &config.tools.other);
     add("messages.groupChat", &config.messages.group_chat.other);
     add("logging", &config.logging.other);
     add("channels.defaults", &config.channel_defaults.other);

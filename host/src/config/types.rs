@@ -27,6 +27,8 @@ pub struct Config {
     pub models: ModelsConfig,
     /// `messages`.
     pub messages: MessagesConfig,
+    /// `tools`.
+    pub tools: ToolsConfig,
     /// `logging`.
     pub logging: LoggingConfig,
     /// `channels.<id>` as written, references resolved; each plugin's schema checks its own.
@@ -56,7 +58,8 @@ impl Config {
             session: SessionConfig::default(),
             agents: AgentsConfig::default(),
             models: ModelsConfig::default(),
-            messages: MessagesConfig::default(),
+            messages: Default::default(),
+            tools: Default::default(),
             logging: LoggingConfig::default(),
             channels: BTreeMap::new(),
             channel_defaults: ChannelDefaults::default(),
@@ -179,6 +182,8 @@ pub struct AgentEntry {
     pub identity: Option<AgentIdentity>,
     /// Its look-around instead of the shared one; then only such agents have one.
     pub heartbeat: Option<HeartbeatConfig>,
+    /// What its models may call, over `tools`.
+    pub tools: Option<ToolsConfig>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -484,6 +489,54 @@ pub struct GroupChatConfig {
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// `tools`, and `agents.list[].tools`: what models may call.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ToolsConfig {
+    /// A named set: `minimal`, `coding`, `messaging` or `full`; absent: what only reads, and
+    /// `message`.
+    pub profile: Option<String>,
+    /// Only these: names, `group:<id>` or `*`.
+    pub allow: Option<Vec<String>>,
+    /// These too, beside the profile.
+    pub also_allow: Vec<String>,
+    /// Never these.
+    pub deny: Vec<String>,
+    /// What the tools about conversations see.
+    pub sessions: ToolSessionsConfig,
+    /// Where the tool `message` may send.
+    pub message: ToolMessageConfig,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// `tools.sessions`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ToolSessionsConfig {
+    /// `self`, `tree` (default: also those it began), `agent` or `all`.
+    pub visibility: Option<String>,
+}
+
+/// `tools.message`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ToolMessageConfig {
+    /// What a conversation of a channel may send elsewhere.
+    pub cross_context: CrossContextConfig,
+}
+
+/// `tools.message.crossContext`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CrossContextConfig {
+    /// To others on the same channel; absent: yes.
+    pub allow_within_provider: Option<bool>,
+    /// On other channels.
+    pub allow_across_providers: bool,
 }
 
 /// `logging`.

@@ -83,6 +83,7 @@ pub(super) fn build(
     let (door_orders, orders) = mpsc::channel(DOOR_ORDERS_MAX);
     let parts = build_parts(reading, clock, &store, plugins, door_orders, &sets)?;
     let parts = Arc::new(parts);
+    parts.equip();
     let routing = start_router(&parts);
     steps.done("owners");
     let Door { bound, tls, url } = door;

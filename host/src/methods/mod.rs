@@ -46,6 +46,7 @@ use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::timers::health::HealthBoard;
 use crate::timers::heartbeat::Heartbeats;
+use crate::tools::{self, Tools};
 
 /// Everything that handlers may ask, built once by `gateway`.
 pub struct Parts {
@@ -84,6 +85,16 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Hands the agent what its models may call.
+    pub fn equip(&self) {
+        self.agent.set_toolbox(Tools::new(tools::Parts {
+            channels: self.channels.clone(),
+            sessions: self.sessions.clone(),
+            agent: self.agent.clone(),
+            clock: self.clock,
+        }));
+    }
+
     /// Channels with an account that should run and doesn't.
     pub fn failing_channels(&self) -> Vec<String> {
         self.channels.failing()
@@ -287,6 +298,7 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("agents.create", |c| Box::pin(agents::create(c))),
     ("agents.update", |c| Box::pin(agents::update(c))),
     ("agents.delete", |c| Box::pin(agents::delete(c))),
+    ("tools.catalog", |c| Box::pin(agents::tools(c))),
     ("agents.files.list", |c| Box::pin(agents::list_files(c))),
     ("agents.files.get", |c| Box::pin(agents::get_file(c))),
     ("agents.files.set", |c| Box::pin(agents::set_file(c))),

@@ -14,7 +14,7 @@ use super::{Call, Outcome, Parts, Reply};
 use crate::channels::{Delivered, SendError, SendRequest, catalogue};
 use crate::dedupe::{Answer, Begin, Ticket};
 use crate::error::GatewayError;
-use crate::router::place::Place;
+use crate::router::mirror::mirror;
 use crate::sessions::SessionKey;
 
 /// A request that passed the checks.
@@ -64,7 +64,14 @@ async fn begin(call: &Call, checked: Checked, ticket: Ticket) -> Outcome {
 async fn work(parts: &Arc<Parts>, checked: Checked, ticket: Ticket) -> Outcome {
     let answer = match parts.channels.send(checked.request.clone()).await {
         Ok(delivered) => {
-            mirror(parts, &checked, &delivered).await;
+            mirror(
+                (&parts.config.current(), &parts.sessions),
+                (&checked.request, &delivered),
+                &checked.agent,
+                (checked.session.as_ref(), None),
+                &checked.run_id,
+            )
+            .await;
             let result = serde_json::to_value(result(&checked, delivered));
             let result = result.map_err(|e| {
                 GatewayError::unavailable("Error: the answer can't be encoded").caused_by(e)
@@ -186,45 +193,6 @@ fn channel(parts: &Parts, named: Option<&str>) -> Result<String, GatewayError> {
     } else {
         Err(unsupported(named))
     }
-}
-
-/// A copy of what was delivered goes into the target's session, so that the agent knows of it.
-async fn mirror(parts: &Parts, checked: &Checked, delivered: &Delivered) {
-    let request = &checked.request;
-    let config = parts.config.current();
-    let key = checked.session.clone().unwrap_or_else(|| {
-        let place = target(request, delivered);
-        place.session(
-            &config,
-            &checked.agent,
-            &request.channel,
-            &delivered.account,
-        )
-    });
-    let kept = parts
-        .sessions
-        .mirror(&key, &request.text, &checked.run_id)
-        .await;
-    if let Err(e) = kept {
-        tracing::error!(%key, run = checked.run_id, error = %e, "the sent text is not in the session");
-    }
-}
-
-/// Where the message went: as the target spells it, with the id a name was resolved to.
-fn target(request: &SendRequest, delivered: &Delivered) -> Place {
-    let channel = &request.channel;
-    let mut place = Place::of_target(channel, &request.to, request.thread_id.as_deref());
-    let names_are_ids = catalogue::find(channel).is_some_and(|k| k.topics_are_rooms);
-    if let Some(chat) = delivered
-        .receipt
-        .chat_id
-        .as_deref()
-        .filter(|_| names_are_ids)
-    {
-        let resolved = Place::of_target(channel, chat, None);
-        (place.kind, place.peer) = (resolved.kind, resolved.peer);
-    }
-    place
 }
 
 fn result(checked: &Checked, delivered: Delivered) -> SendResult {

@@ -9,6 +9,7 @@
 //! one message through, `reply.rs` writes what is answered.
 
 mod inbound;
+pub mod mirror;
 pub mod place;
 pub mod policy;
 mod reply;

@@ -43,9 +43,10 @@ impl Work<'_> {
             if calls.is_empty() && steered.is_empty() {
                 return Ok((stop, usage));
             }
-            self.keep_calls(&calls, usage, round).await.map_err(lost)?;
-            for call in calls {
-                self.use_tool(call, round).await.map_err(lost)?;
+            let kept = self.keep_calls(&calls, usage).await.map_err(lost)?;
+            for (number, call) in calls.into_iter().enumerate() {
+                let step = format!("{kept}:{number}");
+                self.use_tool(call, step).await.map_err(lost)?;
             }
             for turn in steered {
                 self.hear(&turn).await.map_err(lost)?;
@@ -120,13 +121,13 @@ impl Work<'_> {
         Err(RunnerError::new("the model ended the answer in the middle"))
     }
 
-    /// Puts what the model said and called into the transcript, before any of it is done.
+    /// Puts what the model said and called into the transcript, before any of it is done. Gives
+    /// the id of that message: a run that is made again after a crash has others.
     async fn keep_calls(
         &mut self,
         calls: &[ToolCall],
         usage: Option<Usage>,
-        round: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<String, StoreError> {
         let (name, api) = match &self.asked {
             Some((name, api)) => (Some(name), *api),
             None => (None, ""),
@@ -147,19 +148,13 @@ impl Work<'_> {
             stop_reason: if calls.is_empty() { "stop" } else { "toolUse" }.to_owned(),
             ..AssistantRow::default()
         };
-        // The round's own id: a run that is made again after a crash has other rounds.
-        tracing::debug!(
-            run = self.turn.run_id,
-            round,
-            calls = calls.len(),
-            "tools called"
-        );
         self.thoughts.clear();
         let sessions = &self.inner.sessions;
         let appended = sessions.append_assistant(&self.turn.key, None, said, |_| {});
-        self.row = appended.await?.row;
+        let appended = appended.await?;
+        self.row = appended.row;
         self.events.next_part();
-        Ok(())
+        Ok(appended.message.id)
     }
 
     /// Takes in a message that was put into this run.
@@ -181,11 +176,11 @@ impl Work<'_> {
     }
 
     /// Does one call and keeps what came of it.
-    async fn use_tool(&mut self, call: ToolCall, round: usize) -> Result<(), StoreError> {
+    async fn use_tool(&mut self, call: ToolCall, step: String) -> Result<(), StoreError> {
         self.events.tool_start(&call);
         let place = ToolPlace {
             run_id: self.turn.run_id.clone(),
-            step: format!("{round}:{}", call.id),
+            step,
             key: self.turn.key.clone(),
             agent: self.agent_id().to_owned(),
             config: self.config.clone(),

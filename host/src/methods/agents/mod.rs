@@ -1,9 +1,11 @@
 //! `agents.list`, `agent.identity.get`, `models.list`: agents and models by name; what changes
-//! agents in `change.rs`, their files in `files.rs`.
+//! agents in `change.rs`, their files in `files.rs`, their tools in `catalogue.rs`.
 
+mod catalogue;
 mod change;
 mod files;
 
+pub use catalogue::catalogue as tools;
 pub use change::{create, delete, update};
 pub use files::{get as get_file, list as list_files, set as set_file};
 
