@@ -161,7 +161,8 @@ async fn files_are_listed_written_and_told_to_the_model() {
 
 #[tokio::test]
 async fn files_that_lead_elsewhere_are_refused() {
-    let gateway = Gateway::start().await;
+    // The agent's programs write there, with modes of their own.
+    let gateway = Setup::new().shared().start().await;
     let mut client = gateway.operator().await;
     let folder = gateway.state_dir().join("workspace");
     std::fs::create_dir_all(&folder).unwrap();
