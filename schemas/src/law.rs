@@ -20,6 +20,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("sessions.json", include_str!("../sessions.json")),
     ("system.json", include_str!("../system.json")),
     ("usage.json", include_str!("../usage.json")),
+    ("config.json", include_str!("../config.json")),
 ];
 
 /// The catalogue of methods.

@@ -25,6 +25,7 @@ pub mod agent;
 pub mod agents;
 pub mod channels;
 pub mod chat;
+pub mod config;
 pub mod connect;
 pub mod devices;
 pub mod plugins;

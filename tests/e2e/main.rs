@@ -10,6 +10,7 @@ mod channels;
 mod chat;
 mod cli;
 mod config;
+mod config_methods;
 mod connect;
 mod crash;
 mod credentials;

@@ -17,6 +17,7 @@ use super::build::label;
 use super::reload::{ChangeError, Job, ReloadTask};
 use super::settings::{AccountPlan, ChannelPlan, DEFAULT_ACCOUNT};
 use super::{Channels, hand_in};
+use crate::config::ChannelSchema;
 use crate::plugins::Plugin;
 use crate::store::outbox;
 
@@ -57,6 +58,22 @@ impl Channels {
             self.wish(Job::Configure { plugin, channel }).await?;
         }
         Ok(())
+    }
+
+    /// What the plugins that serve say of their accounts.
+    pub fn schemas(&self) -> Vec<ChannelSchema> {
+        let board = self.board();
+        let of = |(id, channel): (&String, &Channel)| {
+            let plugin = board.plugin(id)?;
+            let manifest = plugin.manifest();
+            Some(ChannelSchema {
+                id: id.clone(),
+                label: channel.label.clone(),
+                schema: manifest.config_schema.clone(),
+                secrets: manifest.secrets.clone(),
+            })
+        };
+        board.channels.iter().filter_map(of).collect()
     }
 
     /// What is wrong with the accounts that `config` has, as their plugins see it: dotted path and

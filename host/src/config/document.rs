@@ -59,6 +59,33 @@ impl Document {
         }
     }
 
+    /// As [`Document::read`], but a text that isn't understood is a document with an empty tree.
+    ///
+    /// # Errors
+    /// When the file is there and can't be read.
+    pub fn read_or_raw(file: &Path) -> Result<Document, ConfigError> {
+        match Document::read(file) {
+            Err(ConfigError::Unreadable(path, e)) => Err(ConfigError::Unreadable(path, e)),
+            Ok(document) => Ok(document),
+            Err(_) => {
+                let text = text_of(file)?;
+                Ok(Document {
+                    own: parse(file, &text).unwrap_or_default(),
+                    tree: Map::new(),
+                    text: Some(text),
+                    files: vec![file.to_path_buf()],
+                })
+            }
+        }
+    }
+
+    /// Whether its text is an object of JSON5, or there is none.
+    pub fn is_readable(&self) -> bool {
+        self.text
+            .as_deref()
+            .is_none_or(|text| parse_object(text).is_ok())
+    }
+
     /// What the file would be with this text.
     ///
     /// # Errors
@@ -93,6 +120,38 @@ impl Document {
         let mut files = self.files.clone();
         files.extend(dotenv::files(paths));
         files
+    }
+}
+
+/// The object that a text of a client holds.
+///
+/// # Errors
+/// In the words that clients know: `SyntaxError: JSON5: invalid end of input at 1:2`.
+pub fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
+    let value: Value = json5::from_str(text).map_err(|e| {
+        let rest = e.position().and_then(|at| {
+            let line = text.lines().nth(at.line)?;
+            line.chars().nth(at.column).map(|c| (c, at))
+        });
+        let at_end = e
+            .code()
+            .is_some_and(|code| code.to_string().starts_with("EOF"));
+        match rest.filter(|_| !at_end) {
+            Some((c, at)) => format!(
+                "SyntaxError: JSON5: invalid character '{c}' at {}:{}",
+                at.line + 1,
+                at.column + 1
+            ),
+            None => {
+                let line = text.matches('\n').count() + 1;
+                let column = text.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+                format!("SyntaxError: JSON5: invalid end of input at {line}:{column}")
+            }
+        }
+    })?;
+    match value {
+        Value::Object(map) => Ok(map),
+        _ => Err("config must be an object".into()),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Secret;
 
 /// `gateway`: the socket and who may use it.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GatewayConfig {
     /// TCP port; flag and environment have been folded in.
@@ -49,7 +50,7 @@ impl GatewayConfig {
 }
 
 /// `gateway.reload`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct WatchConfig {
     /// Whether a changed file is read by itself.
@@ -62,7 +63,7 @@ pub struct WatchConfig {
 }
 
 /// `gateway.reload.mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchMode {
     /// What can change under a running gateway changes; the rest is named in the log.
@@ -84,7 +85,7 @@ impl WatchMode {
 }
 
 /// `gateway.bind`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bind {
     /// 127.0.0.1, and ::1 where it is free.
@@ -118,7 +119,7 @@ impl std::str::FromStr for Bind {
 }
 
 /// `gateway.auth`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AuthConfig {
     /// Chosen mode; by presence of a password or token when absent.
@@ -142,7 +143,7 @@ pub struct AuthConfig {
 }
 
 /// `gateway.auth.trustedProxy`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TrustedProxyConfig {
     /// The header that holds the user's name.
@@ -157,7 +158,7 @@ pub struct TrustedProxyConfig {
 }
 
 /// `gateway.tailscale`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TailscaleConfig {
     /// What stands in front of the gateway.
@@ -168,7 +169,7 @@ pub struct TailscaleConfig {
 }
 
 /// `gateway.tailscale.mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TailscaleMode {
     /// Nothing.
@@ -181,7 +182,7 @@ pub enum TailscaleMode {
 }
 
 /// `gateway.auth.rateLimit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RateLimitConfig {
     /// Failures in one window that lock an address out.
@@ -206,7 +207,7 @@ impl Default for RateLimitConfig {
 }
 
 /// `gateway.auth.mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthMode {
     /// No shared secret: a paired device is mandatory.
@@ -232,7 +233,7 @@ impl AuthMode {
 }
 
 /// `gateway.tls`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TlsConfig {
     /// Whether the port speaks TLS.
@@ -283,7 +284,7 @@ impl AuthConfig {
 }
 
 /// `gateway.controlUi`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ControlUiConfig {
     /// Origins that browsers may come from; `*` admits all.

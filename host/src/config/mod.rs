@@ -12,7 +12,11 @@ mod gateway;
 pub mod env;
 mod load;
 mod paths;
+mod merge;
+mod messages;
+mod redact;
 mod reference;
+mod schema;
 mod secret;
 mod startable;
 mod types;
@@ -21,7 +25,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use document::Document;
+pub use document::{Document, parse_object};
 pub use dotenv::Dotenv;
 pub use edit::rewrite;
 pub use gateway::{
@@ -32,7 +36,11 @@ pub use load::{
     ConfigError, LoadOptions, Loaded, load, load_document, load_gateway, load_log_file,
     save_generated_token,
 };
+pub use merge::merge_patch;
+pub use messages::*;
 pub use paths::{Paths, from_home};
+pub use redact::{Redaction, restore};
+pub use schema::{ChannelSchema, FileSchema};
 pub use secret::Secret;
 pub use startable::check_startable;
 pub use types::*;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The word in a schema that marks a secret; not told to clients.
+pub const SECRET_MARK: &str = "x-secret";
+
 /// Text that never appears in logs, errors or debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -34,6 +37,37 @@ impl<'de> serde::Deserialize<'de> for Secret {
     /// From a plain string: references are resolved before (see `load`).
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Secret)
+    }
+}
+
+impl schemars::JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    /// Text, or where it lies. Marked, for whoever shows or hides it.
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let reference = |source: &str| {
+            schemars::json_schema!({
+                "type": "object",
+                "properties": {
+                    "source": { "type": "string", "const": source },
+                    "provider": { "type": "string" },
+                    "id": { "type": "string" },
+                },
+                "required": ["source", "id"],
+                "additionalProperties": false,
+            })
+        };
+        let references = [reference("env"), reference("file"), reference("exec")];
+        schemars::json_schema!({
+            SECRET_MARK: true,
+            "anyOf": [{ "type": "string" }, { "oneOf": references }],
+        })
     }
 }
 

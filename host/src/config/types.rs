@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::messages::MessagesConfig;
 use super::{Dotenv, GatewayConfig, Paths, Secret};
 
 /// The whole configuration in force.
@@ -68,7 +70,7 @@ impl Config {
 }
 
 /// `session`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SessionConfig {
     /// One session per sender, or one for everybody.
@@ -85,7 +87,7 @@ pub struct SessionConfig {
 }
 
 /// `session.scope`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionScope {
     /// Each sender or group has a session.
@@ -106,7 +108,7 @@ impl SessionScope {
 }
 
 /// `session.dmScope`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DmScope {
     /// Every direct chat shares the main session.
@@ -121,7 +123,7 @@ pub enum DmScope {
 }
 
 /// `agents`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AgentsConfig {
     /// Named agents; none means one agent `main`.
@@ -165,7 +167,7 @@ impl AgentsConfig {
 }
 
 /// One entry of `agents.list`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AgentEntry {
     /// Id, lower case.
@@ -190,7 +192,7 @@ pub struct AgentEntry {
 }
 
 /// `agents.list[].identity`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AgentIdentity {
     /// Shown name.
@@ -204,7 +206,7 @@ pub struct AgentIdentity {
 }
 
 /// `agents.defaults`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AgentDefaults {
     /// Which model answers; absent: the embedded echo runner.
@@ -253,7 +255,7 @@ impl Default for AgentDefaults {
 }
 
 /// `agents.defaults.heartbeat`, and `agents.list[].heartbeat`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct HeartbeatConfig {
     /// Interval such as `30m`; `0m` switches it off.
@@ -296,7 +298,7 @@ impl HeartbeatConfig {
 }
 
 /// `heartbeat.activeHours`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ActiveHours {
     /// From this minute of the day, `HH:MM`.
@@ -308,7 +310,7 @@ pub struct ActiveHours {
 }
 
 /// A model reference: `"provider/model"` or `{primary, fallbacks}`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ModelRef {
     /// One model.
@@ -336,7 +338,7 @@ impl ModelRef {
 }
 
 /// `models`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ModelsConfig {
     /// Provider id → how to reach it.
@@ -347,7 +349,7 @@ pub struct ModelsConfig {
 }
 
 /// One entry of `models.providers`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProvider {
     /// Base URL, with version path, without trailing slash.
@@ -373,7 +375,7 @@ pub struct ModelProvider {
 }
 
 /// One entry of `models.providers.<id>.models`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ModelEntry {
     /// Id as the provider knows it.
@@ -396,7 +398,7 @@ pub struct ModelEntry {
 }
 
 /// `models.providers.<id>.models[].cost`: prices of a million tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ModelCost {
     /// Read by the model.
@@ -409,90 +411,8 @@ pub struct ModelCost {
     pub cache_write: f64,
 }
 
-/// `messages`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct MessagesConfig {
-    /// Put before every reply on a channel.
-    pub response_prefix: Option<String>,
-    /// Group chats.
-    pub group_chat: GroupChatConfig,
-    /// Messages that arrive while their session has a run.
-    pub queue: QueueConfig,
-    /// Keys not used here.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
-}
-
-/// `messages.queue`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct QueueConfig {
-    /// What becomes of them; absent: `collect`.
-    pub mode: Option<QueueMode>,
-    /// The same for one channel (`webchat` for WebSocket clients).
-    pub by_channel: BTreeMap<String, QueueMode>,
-    /// How long collected messages wait for more, milliseconds; absent: 1,000.
-    pub debounce_ms: Option<u64>,
-    /// The same for one channel.
-    pub debounce_ms_by_channel: BTreeMap<String, u64>,
-    /// Keys not used here.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
-}
-
-/// What becomes of a message that arrives while its session has a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum QueueMode {
-    /// All that wait are answered together.
-    #[default]
-    Collect,
-    /// Each gets a run of its own.
-    Followup,
-    /// It is put into the running one.
-    #[serde(alias = "queue")]
-    Steer,
-    /// Both.
-    #[serde(alias = "steer+backlog")]
-    SteerBacklog,
-    /// The running one is stopped.
-    Interrupt,
-}
-
-impl QueueMode {
-    /// The mode of a word.
-    pub fn named(word: &str) -> Option<QueueMode> {
-        serde_json::from_value(Value::from(word)).ok()
-    }
-
-    /// The word of a mode.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            QueueMode::Collect => "collect",
-            QueueMode::Followup => "followup",
-            QueueMode::Steer => "steer",
-            QueueMode::SteerBacklog => "steer-backlog",
-            QueueMode::Interrupt => "interrupt",
-        }
-    }
-}
-
-/// `messages.groupChat`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct GroupChatConfig {
-    /// Words that count as a mention, as case-insensitive regular expressions.
-    pub mention_patterns: Vec<String>,
-    /// Unmentioned messages kept as context.
-    pub history_limit: Option<u32>,
-    /// Keys not used here.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
-}
-
 /// `tools`, and `agents.list[].tools`: what models may call.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ToolsConfig {
     /// A named set: `minimal`, `coding`, `messaging` or `full`; absent: what only reads, and
@@ -514,7 +434,7 @@ pub struct ToolsConfig {
 }
 
 /// `tools.sessions`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ToolSessionsConfig {
     /// `self`, `tree` (default: also those it began), `agent` or `all`.
@@ -522,7 +442,7 @@ pub struct ToolSessionsConfig {
 }
 
 /// `tools.message`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ToolMessageConfig {
     /// What a conversation of a channel may send elsewhere.
@@ -530,7 +450,7 @@ pub struct ToolMessageConfig {
 }
 
 /// `tools.message.crossContext`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct CrossContextConfig {
     /// To others on the same channel; absent: yes.
@@ -540,7 +460,7 @@ pub struct CrossContextConfig {
 }
 
 /// `logging`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct LoggingConfig {
     /// `error`, `warn`, `info` (default), `debug` or `trace`.
@@ -555,7 +475,7 @@ pub struct LoggingConfig {
 }
 
 /// `channels.defaults`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ChannelDefaults {
     /// Group policy of channels that name none.

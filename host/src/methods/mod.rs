@@ -9,6 +9,7 @@ pub mod agent;
 pub mod agents;
 pub mod channels;
 pub mod chat;
+pub mod config;
 mod delivery;
 pub mod devices;
 pub mod health;
@@ -323,6 +324,13 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("sessions.usage.logs", |c| Box::pin(usage::logs(c))),
     ("usage.cost", |c| Box::pin(usage::cost(c))),
     ("usage.status", |c| Box::pin(usage::status(c))),
+    ("config.get", |c| Box::pin(config::get(c))),
+    ("config.set", |c| Box::pin(config::set(c))),
+    ("config.apply", |c| Box::pin(config::apply(c))),
+    ("config.patch", |c| Box::pin(config::patch(c))),
+    ("config.schema", |c| Box::pin(config::schema(c))),
+    ("config.schema.lookup", |c| Box::pin(config::lookup(c))),
+    ("secrets.reload", |c| Box::pin(config::reload_secrets(c))),
     ("plugins.list", |c| Box::pin(plugins::list(c))),
     ("plugins.reload", |c| Box::pin(plugins::reload(c))),
     ("plugins.restart", |c| Box::pin(plugins::restart(c))),

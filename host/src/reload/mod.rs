@@ -7,17 +7,20 @@
 
 mod plan;
 mod task;
+mod view;
 mod watch;
 
 use std::sync::Arc;
 
+use gateway_schemas::config::ConfigIssue;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 pub use plan::{Effect, effect};
+pub use view::{schema, snapshot};
 
 use crate::channels::Channels;
-use crate::config::{Config, ConfigHandle, LoadOptions, Loaded};
+use crate::config::{Config, ConfigError, ConfigHandle, LoadOptions, Loaded};
 use crate::hub::Hub;
 use crate::limits::CONFIG_JOBS_MAX;
 use crate::shutdown::Tasks;
@@ -66,8 +69,12 @@ pub struct Applied {
 pub enum ReloadError {
     /// The file changed since the asker read it.
     Stale,
-    /// The file, or what it should become, is not right: a text for people.
-    Invalid(String),
+    /// The asker must say which text it changes: there is a file already.
+    NoBase,
+    /// What was sent is no JSON5; the reason in the words of the wire.
+    Syntax(String),
+    /// The file, or what it should become, is not right: each key and reason.
+    Invalid(Vec<ConfigIssue>),
     /// The change was refused by the one who made it.
     Refused(String),
     /// It is right and can't be put in force, or can't be written.
@@ -80,13 +87,37 @@ impl std::fmt::Display for ReloadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stale => f.write_str("the configuration changed meanwhile"),
-            Self::Invalid(why) | Self::Refused(why) | Self::Unusable(why) => f.write_str(why),
+            Self::NoBase => f.write_str("the fingerprint of the changed text is missing"),
+            Self::Syntax(why) | Self::Refused(why) | Self::Unusable(why) => f.write_str(why),
+            Self::Invalid(issues) => f.write_str(&issues_text(issues)),
             Self::Ended => f.write_str("the gateway is stopping"),
         }
     }
 }
 
 impl std::error::Error for ReloadError {}
+
+impl From<ConfigError> for ReloadError {
+    fn from(error: ConfigError) -> Self {
+        Self::Invalid(vec![view::issue_of(&error)])
+    }
+}
+
+/// The first three, and how many more.
+fn issues_text(issues: &[ConfigIssue]) -> String {
+    let each = |issue: &ConfigIssue| match issue.path.as_str() {
+        "" => issue.message.clone(),
+        path => format!("{path}: {}", issue.message),
+    };
+    let shown: Vec<String> = issues.iter().take(3).map(each).collect();
+    let more = issues.len().saturating_sub(shown.len());
+    let more = if more > 0 {
+        format!(" (+{more} more issues)")
+    } else {
+        String::new()
+    };
+    shown.join("; ") + &more
+}
 
 /// Makes the file's own tree another one, before includes, variables and secrets are looked at.
 pub type Change = Box<dyn FnOnce(&mut Map<String, Value>) -> Result<(), String> + Send>;
@@ -95,6 +126,7 @@ pub type Change = Box<dyn FnOnce(&mut Map<String, Value>) -> Result<(), String> 
 #[derive(Clone, Debug)]
 pub struct Reload {
     jobs: mpsc::Sender<Job>,
+    options: Arc<LoadOptions>,
 }
 
 impl Reload {
@@ -102,11 +134,12 @@ impl Reload {
     pub fn start(parts: Parts, tasks: &Tasks) -> Reload {
         let (jobs, queue) = mpsc::channel(CONFIG_JOBS_MAX);
         let stop = tasks.stop_token().clone();
+        let options = Arc::new(parts.options.clone());
         let task = ReloadTask::new(parts);
         tasks.spawn("configuration", async move {
             stop.run_until_cancelled(task.run(queue)).await;
         });
-        Reload { jobs }
+        Reload { jobs, options }
     }
 
     /// Reads everything again, also what lies in other files: secrets, certificates. Dropping the
@@ -129,17 +162,22 @@ impl Reload {
         &self,
         change: impl FnOnce(&mut Map<String, Value>) -> Result<(), String> + Send + 'static,
     ) -> Result<Applied, ReloadError> {
-        self.write(None, Write::Edit(Box::new(change))).await
+        self.write(Base::Any, Write::Edit(Box::new(change))).await
     }
 
-    /// As [`Reload::edit`], for one who has read the file before: `base` is the fingerprint of
-    /// what was read.
+    /// As [`Reload::edit`], also for one who has read the file before. Placeholders of secrets are
+    /// replaced by what the file has in their place.
     ///
     /// # Errors
     /// [`ReloadError`]; `Stale` when the file is another one by now.
-    pub async fn write(&self, base: Option<String>, write: Write) -> Result<Applied, ReloadError> {
+    pub async fn write(&self, base: Base, write: Write) -> Result<Applied, ReloadError> {
         let (told, answer) = oneshot::channel();
         self.ask(Job::Write { base, write, told }, answer).await
+    }
+
+    /// How the configuration is read.
+    pub fn options(&self) -> Arc<LoadOptions> {
+        self.options.clone()
     }
 
     async fn ask(
@@ -153,10 +191,21 @@ impl Reload {
     }
 }
 
+/// What a change was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Whatever is there.
+    Any,
+    /// The text with this fingerprint; one is needed where a file is.
+    Text(Option<String>),
+}
+
 /// How the file is to be changed.
 pub enum Write {
     /// By its tree.
     Edit(Change),
     /// Altogether: the text.
     Text(String),
+    /// By a merge patch, JSON5.
+    Patch(String),
 }

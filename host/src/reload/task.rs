@@ -1,5 +1,6 @@
 //! The owner's task: one change after the other, each whole or not at all.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::plan::{Effect, differences, effect};
 use super::watch::Watch;
-use super::{Applied, DoorOrder, Parts, ReloadError, Write};
+use super::{Applied, Base, DoorOrder, Parts, ReloadError, Write, view};
 use crate::config::{
-    AuthMode, Config, Document, Loaded, check_startable, load, load_document, rewrite,
+    AuthMode, Config, Document, Loaded, check_startable, load, load_document, merge_patch,
+    parse_object, restore, rewrite,
 };
 use crate::files::write_private;
 use crate::hub::SECRET_CHANGED;
@@ -27,8 +29,8 @@ pub(super) enum Job {
     Again(Told),
     /// Change the file.
     Write {
-        /// The fingerprint of what the asker read.
-        base: Option<String>,
+        /// What the asker read.
+        base: Base,
         write: Write,
         told: Told,
     },
@@ -66,10 +68,11 @@ impl ReloadTask {
             .begin(self.watched(&self.parts.loaded.document))
             .await;
         // What changed between the first reading and now.
-        if self
-            .read()
-            .await
-            .is_ok_and(|now| now.resolved != self.parts.loaded.resolved)
+        if self.settle().is_some()
+            && self
+                .read()
+                .await
+                .is_ok_and(|now| now.resolved != self.parts.loaded.resolved)
         {
             self.reload(Why::Watched).await.ok();
         }
@@ -107,11 +110,10 @@ impl ReloadTask {
         document.watched(&self.parts.config.current().paths)
     }
 
-    async fn read(&self) -> Result<Loaded, String> {
+    async fn read(&self) -> Result<Loaded, ReloadError> {
         let options = self.parts.options.clone();
         let read = tokio::task::spawn_blocking(move || load(&options)).await;
-        let read = read.map_err(|_| "the configuration could not be read".to_owned())?;
-        read.map_err(|e| e.to_string())
+        Ok(read.map_err(|_| ReloadError::Ended)??)
     }
 
     async fn reload(&mut self, why: Why) -> Result<Applied, ReloadError> {
@@ -119,7 +121,7 @@ impl ReloadTask {
         self.watch.seen_all().await;
         let done = match self.read().await {
             Ok(loaded) => self.put_in_force(loaded, why).await,
-            Err(error) => Err(ReloadError::Invalid(error)),
+            Err(error) => Err(error),
         };
         if let Err(error) = &done {
             tracing::error!(
@@ -133,7 +135,7 @@ impl ReloadTask {
 
     /// Puts another configuration in force, or leaves everything as it was.
     async fn put_in_force(&mut self, loaded: Loaded, why: Why) -> Result<Applied, ReloadError> {
-        check_startable(&loaded.config).map_err(ReloadError::Invalid)?;
+        startable(&loaded.config)?;
         let current = self.parts.config.current();
         let changed = differences(&self.parts.loaded.resolved, &loaded.resolved);
         let next = kept(&current, loaded.config.clone());
@@ -180,35 +182,18 @@ impl ReloadTask {
         tracing::info!("another shared secret is in force; who used the old one is sent away");
     }
 
-    /// Changes the file: checked, put in force, written. The former text is kept beside it.
-    async fn write(&mut self, base: Option<String>, write: Write) -> Result<Applied, ReloadError> {
-        let config = self.parts.config.current();
-        let file = config.paths.config_file.clone();
-        let unreadable = |e: crate::config::ConfigError| ReloadError::Invalid(e.to_string());
-        let former = Document::read(&file).map_err(unreadable)?;
-        if base.is_some_and(|base| former.text.is_some() && base != former.hash()) {
-            return Err(ReloadError::Stale);
-        }
-        let text = match write {
-            Write::Text(text) => text,
-            Write::Edit(change) => {
-                let mut tree = former.own.clone();
-                change(&mut tree).map_err(ReloadError::Refused)?;
-                rewrite(former.text.as_deref(), &former.own, &tree)
-            }
-        };
-        let document = Document::of_text(&file, text.clone()).map_err(unreadable)?;
-        let loaded = load_document(&self.parts.options, document).map_err(unreadable)?;
-        check_startable(&loaded.config).map_err(ReloadError::Invalid)?;
-        self.object(&loaded.config)?;
+    /// Changes the file: checked, written, put in force. The former text is kept beside it.
+    async fn write(&mut self, base: Base, write: Write) -> Result<Applied, ReloadError> {
+        let file = self.parts.config.current().paths.config_file.clone();
+        let former = Document::read_or_raw(&file)?;
+        check_base(&base, &former)?;
+        let text = text_of(write, &former)?;
+        let loaded = self.check(&file, &text).await?;
         let same = former.text.as_deref() == Some(&text);
-        let written = if same {
-            Ok(())
-        } else {
-            keep_and_write(&file, &former, &text)
-        };
-        written
-            .map_err(|e| ReloadError::Unusable(format!("can't write {}: {e}", file.display())))?;
+        let unwritable = |e| ReloadError::Unusable(format!("can't write {}: {e}", file.display()));
+        if !same {
+            keep_and_write(&file, &former, &text).map_err(unwritable)?;
+        }
         self.watch.seen_all().await;
         let done = self.put_in_force(loaded, Why::Watched).await;
         if done.is_err() && !same {
@@ -225,16 +210,93 @@ impl ReloadTask {
         done
     }
 
-    /// Refuses what a plugin's schema refuses of an account that was right before.
-    fn object(&self, next: &Config) -> Result<(), ReloadError> {
-        let known = self.parts.channels.objections(&self.parts.config.current());
-        let objections = self.parts.channels.objections(next);
-        let mut new = objections.into_iter().filter(|one| !known.contains(one));
-        match new.next() {
-            Some((path, why)) => Err(ReloadError::Invalid(format!("{path}: {why}"))),
-            None => Ok(()),
-        }
+    /// Everything that can be said against a text before it is written. What can't be read is
+    /// told in the words of the schema, where it has some.
+    async fn check(&self, file: &Path, text: &str) -> Result<Loaded, ReloadError> {
+        let document = Document::of_text(file, text.to_owned())?;
+        let options = self.parts.options.clone();
+        let candidate = document.clone();
+        let load = tokio::task::spawn_blocking(move || load_document(&options, candidate));
+        let loaded = load
+            .await
+            .map_err(|_| ReloadError::Ended)?
+            .map_err(|error| {
+                let issues = view::schema(&self.parts.channels).issues(&document.tree);
+                if issues.is_empty() {
+                    return ReloadError::from(error);
+                }
+                ReloadError::Invalid(view::issues(issues))
+            })?;
+        startable(&loaded.config)?;
+        self.object(&loaded.config).await?;
+        Ok(loaded)
     }
+
+    /// Refuses what a plugin's schema refuses of an account that was right before.
+    async fn object(&self, next: &Config) -> Result<(), ReloadError> {
+        let (channels, next) = (self.parts.channels.clone(), next.clone());
+        let current = self.parts.config.current();
+        // Credentials are read from files.
+        let compare = tokio::task::spawn_blocking(move || {
+            let known = channels.objections(&current);
+            let all = channels.objections(&next).into_iter();
+            all.filter(|one| !known.contains(one)).collect::<Vec<_>>()
+        });
+        let new = compare.await.map_err(|_| ReloadError::Ended)?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        Err(ReloadError::Invalid(view::issues(new)))
+    }
+}
+
+fn check_base(base: &Base, former: &Document) -> Result<(), ReloadError> {
+    match base {
+        Base::Text(None) if former.text.is_some() => Err(ReloadError::NoBase),
+        Base::Text(Some(hash)) if former.text.is_some() && *hash != former.hash() => {
+            Err(ReloadError::Stale)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The text that a wish makes of the former one.
+fn text_of(write: Write, former: &Document) -> Result<String, ReloadError> {
+    let parsed = |text: &str| parse_object(text).map_err(ReloadError::Syntax);
+    let (text, base, mut tree) = match write {
+        Write::Text(text) => {
+            let tree = parsed(&text)?;
+            (Some(text), tree.clone(), tree)
+        }
+        Write::Patch(patch) => {
+            let mut tree = former.own.clone();
+            merge_patch(&mut tree, parsed(&patch)?);
+            (former.text.clone(), former.own.clone(), tree)
+        }
+        Write::Edit(change) => {
+            let mut tree = former.own.clone();
+            change(&mut tree).map_err(ReloadError::Refused)?;
+            (former.text.clone(), former.own.clone(), tree)
+        }
+    };
+    restore(&mut tree, &former.own).map_err(|key| {
+        let why = format!(
+            "Sentinel value \"__OPENCLAW_REDACTED__\" in key {key} is not valid as real data"
+        );
+        ReloadError::Refused(why)
+    })?;
+    match text {
+        Some(text) if tree == base => Ok(text),
+        text => Ok(rewrite(text.as_deref(), &base, &tree)),
+    }
+}
+
+fn startable(config: &Config) -> Result<(), ReloadError> {
+    check_startable(config).map_err(|why| {
+        let file = format!("{}: ", config.paths.config_file.display());
+        let why = why.strip_prefix(&file).unwrap_or(&why).to_owned();
+        ReloadError::Invalid(view::issues(vec![(String::new(), why)]))
+    })
 }
 
 /// The next configuration with what can't change under a running gateway as it is.
@@ -278,14 +340,14 @@ fn tell(applied: &Applied, loaded: &Loaded) {
 }
 
 /// Writes the file; the former text stays beside it as `….bak`.
-fn keep_and_write(file: &std::path::Path, former: &Document, text: &str) -> std::io::Result<()> {
+fn keep_and_write(file: &Path, former: &Document, text: &str) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         crate::files::private_dir(folder)?;
     }
     if let Some(former) = &former.text {
         let mut name = file.as_os_str().to_owned();
         name.push(".bak");
-        write_private(std::path::Path::new(&name), former.as_bytes())?;
+        write_private(Path::new(&name), former.as_bytes())?;
     }
     write_private(file, text.as_bytes())
 }

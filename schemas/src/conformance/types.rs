@@ -3,8 +3,8 @@
 use super::shape::{Fields, fields_of};
 use crate::frame::{self, EventText, StateVersion};
 use crate::{
-    agent, agents, channels, chat, connect, devices, error, plugins, presence, send, sessions,
-    system, usage,
+    agent, agents, channels, chat, config, connect, devices, error, plugins, presence, send,
+    sessions, system, usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +42,8 @@ macro_rules! kinds {
             Kind { name: "ResponseFrame", rewrite: rewrite_response, fields: || Fields::Other },
             Kind { name: "EventFrame", rewrite: rewrite_event, fields: || Fields::Other },
             Kind { name: "DevicePairListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
+            Kind { name: "ConfigGetParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
+            Kind { name: "ConfigSchemaParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "AgentsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "PluginsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ModelsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
@@ -56,6 +58,12 @@ struct Nothing {}
 pub(super) const TYPES: &[Kind] = kinds! {
     error::{ErrorShape, ErrorCode}
     frame::{StateVersion}
+    config::{
+        ConfigSnapshot, ConfigIssue, ConfigSetParams, ConfigWritten, ConfigApplyParams,
+        ConfigApplied, ConfigRestart, ConfigSentinel, ConfigSentinelPayload, ConfigSentinelStats,
+        ConfigSchemaAnswer, ConfigHint, ConfigSchemaLookupParams, ConfigSchemaLookup,
+        ConfigSchemaChild, SecretsReloaded,
+    }
     connect::{
         Challenge, ConnectParams, ConnectClient, ConnectDevice, ConnectAuth, HelloOk, HelloKind,
         ServerInfo, Features, Snapshot, SnapshotHealth, SessionDefaults, AuthMode,

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::config::{Config, env, from_home};
 use crate::error::GatewayError;
 use crate::files;
+use crate::methods::config::refusal;
 use crate::methods::{Call, Outcome, Reply};
-use crate::reload::ReloadError;
 use crate::workspace;
 
 /// The agent that is always there.
@@ -61,7 +61,7 @@ pub async fn create(call: Call) -> Outcome {
         list.push(json!({ "id": new, "name": shown, "workspace": path, "identity": identity }));
         Ok(())
     };
-    call.parts.reload.edit(change).await.map_err(refused)?;
+    call.parts.reload.edit(change).await.map_err(refusal)?;
     let file = workspace::entry(&folder, "IDENTITY.md");
     if file.facts.is_none()
         && let Err(error) = workspace::write(&folder, file.name, &about, &call.parts.clock)
@@ -108,7 +108,7 @@ pub async fn update(call: Call) -> Outcome {
         }
         Ok(())
     };
-    call.parts.reload.edit(change).await.map_err(refused)?;
+    call.parts.reload.edit(change).await.map_err(refusal)?;
     Reply::of(&AgentsUpdated {
         ok: true,
         agent_id: id,
@@ -141,7 +141,7 @@ pub async fn delete(call: Call) -> Outcome {
         told.send(count).ok();
         Ok(())
     };
-    call.parts.reload.edit(change).await.map_err(refused)?;
+    call.parts.reload.edit(change).await.map_err(refusal)?;
     if params.delete_files != Some(false) {
         discard(
             &before,
@@ -239,14 +239,6 @@ fn about(identity: &Map<String, Value>) -> String {
         .into_iter()
         .filter_map(|(key, label)| line(key, label));
     format!("# Identity\n\n{}", lines.collect::<String>())
-}
-
-fn refused(error: ReloadError) -> GatewayError {
-    match error {
-        ReloadError::Refused(why) => GatewayError::invalid(why),
-        ReloadError::Invalid(why) => GatewayError::invalid(format!("invalid config: {why}")),
-        other => GatewayError::unavailable(format!("Error: {other}")),
-    }
 }
 
 #[cfg(test)]
