@@ -13,6 +13,7 @@ mod config;
 mod config_methods;
 mod connect;
 mod crash;
+mod cut_off;
 mod credentials;
 mod devices;
 mod events;

@@ -30,13 +30,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
 use crate::hub::{ConnId, Hub};
 use crate::limits;
-use crate::sessions::{SessionKey, Sessions};
+use crate::sessions::{Accepted, SessionKey, Sessions};
 use crate::shutdown::Tasks;
 use envelope::Facts;
 pub use outcome::{Ending, Run, RunOutcome};
@@ -70,9 +70,20 @@ pub struct Turn {
     pub model: Option<String>,
     /// The connection that is shown the tools at work, if it can show them.
     pub watcher: Option<ConnId>,
+    /// What is kept on disk of the messages in it until they are answered.
+    pub kept: Vec<String>,
 }
 
 impl Turn {
+    /// The name of the sender, as transcripts keep it.
+    pub fn sender_label(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Chat { label, .. } => Some(label.clone()),
+            Origin::Channel { sender_label, .. } => sender_label.clone(),
+            Origin::Agent | Origin::Heartbeat { .. } | Origin::Cron { .. } => None,
+        }
+    }
+
     /// A plain message: no pictures, and everything else as configured.
     pub fn new(run_id: &str, key: SessionKey, text: &str, origin: Origin) -> Turn {
         Turn {
@@ -86,6 +97,7 @@ impl Turn {
             thinking: None,
             model: None,
             watcher: None,
+            kept: Vec::new(),
         }
     }
 }
@@ -246,9 +258,18 @@ impl Agent {
             slots: Semaphore::new(limits::RUNS_AT_ONCE_MAX),
             toolbox: OnceLock::new(),
         };
-        Agent {
+        let agent = Agent {
             inner: Arc::new(inner),
-        }
+        };
+        let (inner, start_ms) = (agent.inner.clone(), clock.now_ms());
+        agent.inner.tasks.spawn("cut-off messages", async move {
+            match inner.sessions.report_cut_off(start_ms).await {
+                Ok(0) => {}
+                Ok(told) => tracing::warn!(told, "messages were cut off by the last stop"),
+                Err(error) => tracing::error!(%error, "cut-off messages could not be told"),
+            }
+        });
+        agent
     }
 
     /// Hands in what models may call; counts from the next round on. Only the first one counts.
@@ -262,6 +283,44 @@ impl Agent {
     /// [`SubmitError`] when it can't wait.
     pub fn submit(&self, turn: Turn) -> Result<Run, SubmitError> {
         queue::submit(&self.inner, turn)
+    }
+
+    /// Takes a turn that a client is told is accepted. When it has to wait, it is on disk first:
+    /// otherwise its run begins by writing it.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when it can't wait.
+    pub async fn accept(&self, turn: Turn) -> Result<Run, SubmitError> {
+        if !queue::is_busy(&self.inner, &turn.key) {
+            return self.submit(turn);
+        }
+        let sessions = &self.inner.sessions;
+        let accepted = sessions.accepted(&turn.run_id, &turn.key, &turn.text, turn.sender_label());
+        // The asker may leave in the middle.
+        let (sender, taken) = oneshot::channel();
+        let agent = self.clone();
+        self.inner.tasks.spawn("accepted turn", async move {
+            let _asker_left = sender.send(agent.keep_and_submit(turn, accepted).await);
+        });
+        taken.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    async fn keep_and_submit(
+        &self,
+        mut turn: Turn,
+        accepted: Accepted,
+    ) -> Result<Run, SubmitError> {
+        let sessions = &self.inner.sessions;
+        let place = accepted.place.clone();
+        match sessions.keep(accepted).await {
+            Ok(()) => turn.kept.push(place.clone()),
+            Err(error) => tracing::error!(%error, "accepted message not kept"),
+        }
+        let run = self.submit(turn);
+        if run.is_err() {
+            sessions.settle(vec![place]).await;
+        }
+        run
     }
 
     /// Waits for the end of a run, also of one that is not submitted yet; none when the time is

@@ -16,7 +16,7 @@ use super::{Call, Outcome, Parts, Reply};
 use crate::agent::attachments::pictures;
 use crate::agent::runner::Usage;
 use crate::agent::thinking;
-use crate::agent::{Ending, Origin, Run, RunOutcome, Turn};
+use crate::agent::{Ending, Origin, RunOutcome, Turn};
 use crate::config::Config;
 use crate::dedupe::{Answer, Begin, Ticket};
 use crate::error::GatewayError;
@@ -88,27 +88,37 @@ pub async fn agent(call: Call) -> Outcome {
         watcher,
         ..Turn::new(&run_id, key, &params.message, Origin::Agent)
     });
-    let submit = |turn| call.parts.agent.submit(turn).map_err(|e| e.to_string());
-    match turn.and_then(submit) {
-        Ok(run) => answered(&call.parts, run, ticket, route, best_effort).await,
-        Err(why) => delivery::again(&ticket.finish(failure(&run_id, &why))),
-    }
+    let delivery = (route, best_effort);
+    answered(&call.parts, turn, &run_id, ticket, delivery).await
 }
 
-/// Waits for the last answer. The run and its delivery go on when the client leaves; the answer
-/// then waits under its key.
+/// Takes the turn and waits for the last answer. The run and its delivery go on when the client
+/// leaves; the answer then waits under its key.
 async fn answered(
     parts: &Arc<Parts>,
-    run: Run,
+    turn: Result<Turn, String>,
+    run_id: &str,
     ticket: Ticket,
-    route: Option<Route>,
-    best_effort: bool,
+    (route, best_effort): (Option<Route>, bool),
 ) -> Outcome {
     let (sender, answer) = oneshot::channel();
-    let same_parts = parts.clone();
+    let (same_parts, run_id) = (parts.clone(), run_id.to_owned());
     parts.tasks.spawn("agent answer", async move {
-        let outcome = run.done().await;
-        let answer = answer_of(&same_parts, &outcome, route, best_effort).await;
+        let run = match turn {
+            Ok(turn) => same_parts
+                .agent
+                .accept(turn)
+                .await
+                .map_err(|e| e.to_string()),
+            Err(why) => Err(why),
+        };
+        let answer = match run {
+            Ok(run) => {
+                let outcome = run.done().await;
+                answer_of(&same_parts, &outcome, route, best_effort).await
+            }
+            Err(why) => failure(&run_id, &why),
+        };
         let _client_left = sender.send(ticket.finish(answer));
     });
     match answer.await {

@@ -107,7 +107,7 @@ pub async fn send(call: Call) -> Outcome {
         watcher: Some(call.caller.conn),
         ..Turn::new(&run_id, key, &text, origin)
     };
-    start(&call.parts, turn, ticket, route)?;
+    start(&call.parts, turn, ticket, route).await?;
     Reply::of(&state(&run_id, ChatSendStatus::Started))
 }
 
@@ -168,14 +168,14 @@ async fn queue_order(
 }
 
 /// Submits the turn; its end finishes the ticket, whether the client is still there or not.
-fn start(
+async fn start(
     parts: &Arc<Parts>,
     turn: Turn,
     ticket: Ticket,
     route: Option<Route>,
 ) -> Result<(), GatewayError> {
     let run_id = turn.run_id.clone();
-    match parts.agent.submit(turn) {
+    match parts.agent.accept(turn).await {
         Ok(run) => {
             let work = finish(parts.clone(), run, ticket, route);
             parts.tasks.spawn("chat answer", work);

@@ -4,6 +4,7 @@
 //! (last route), and the methods. The database is the truth; nothing is cached. Promises that an
 //! append under a key happens once, however often it is asked for.
 
+pub mod accepted;
 pub mod archive;
 pub mod key;
 mod removal;
@@ -17,10 +18,11 @@ pub mod usage;
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
 use crate::store::sessions::{self as disk, BodyRow, InputRow};
-use crate::store::transcripts;
+use crate::store::transcripts::{self, Beside};
 use crate::store::{Store, StoreError};
 
 pub use crate::store::transcripts::Appended;
+pub use accepted::Accepted;
 pub use disk::{
     AbortRow, AssistantRow, CallRow, ChatFacts, ImageRow, MessageRow, RouteRow, SessionRow,
     SettingsRow, ThoughtRow, TokensRow, ToolRow,
@@ -210,9 +212,28 @@ impl Sessions {
         append_key: Option<String>,
         user: InputRow,
     ) -> Result<Appended, StoreError> {
+        self.append_accepted(key, append_key, user, None).await
+    }
+
+    /// The same, and with it keeps the message as accepted: until [`Sessions::settle`], or the
+    /// answer that settles it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn append_accepted(
+        &self,
+        key: &SessionKey,
+        append_key: Option<String>,
+        user: InputRow,
+        accepted: Option<Accepted>,
+    ) -> Result<Appended, StoreError> {
+        let beside = Beside {
+            keep: accepted.map(|accepted| (accepted.place, accepted.row)),
+            settle: Vec::new(),
+        };
         let message = self.message(append_key, BodyRow::User(user));
         let (fresh, config, clock) = (self.fresh_row(), self.config.current(), self.clock);
-        transcripts::append(&self.store, key.as_str(), message, move |old| {
+        transcripts::append_beside(&self.store, key.as_str(), message, beside, move |old| {
             let mut row = old.unwrap_or(fresh);
             let now = clock.now_ms();
             if row.system_sent && renewal::is_due(&config, row.updated_at, now) {
@@ -240,9 +261,29 @@ impl Sessions {
     where
         T: FnOnce(&mut SessionRow) + Send + 'static,
     {
+        self.append_answer(key, append_key, assistant, Vec::new(), touch)
+            .await
+    }
+
+    /// The same for the answer to accepted messages, which are settled with it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn append_answer<T>(
+        &self,
+        key: &SessionKey,
+        append_key: Option<String>,
+        assistant: AssistantRow,
+        settle: Vec<String>,
+        touch: T,
+    ) -> Result<Appended, StoreError>
+    where
+        T: FnOnce(&mut SessionRow) + Send + 'static,
+    {
+        let beside = Beside { keep: None, settle };
         let message = self.message(append_key, BodyRow::Assistant(assistant));
         let (fresh, now) = (self.fresh_row(), self.clock.now_ms());
-        transcripts::append(&self.store, key.as_str(), message, move |old| {
+        transcripts::append_beside(&self.store, key.as_str(), message, beside, move |old| {
             let mut row = old.unwrap_or(fresh);
             touch(&mut row);
             row.updated_at = now;

@@ -5,6 +5,7 @@
 //! its own disk types: only those derive serialisation for disk. Tables are listed in
 //! [`tables`].
 
+pub mod accepted;
 pub mod devices;
 pub mod journal;
 mod migrate;

@@ -34,6 +34,10 @@ pub const TRANSCRIPTS: JsonTable = JsonTable::new("transcripts");
 /// first one (owner: `sessions`).
 pub const TRANSCRIPT_KEYS: JsonTable = JsonTable::new("transcript_keys");
 
+/// `<time>/<number>`, 16 hex digits each → message of a client that is not answered yet (owner:
+/// `sessions`).
+pub const ACCEPTED: JsonTable = JsonTable::new("accepted");
+
 /// All tables, so that each exists before the first reader asks for it.
 pub const ALL: &[JsonTable] = &[
     META,
@@ -49,4 +53,5 @@ pub const ALL: &[JsonTable] = &[
     SESSIONS,
     TRANSCRIPTS,
     TRANSCRIPT_KEYS,
+    ACCEPTED,
 ];

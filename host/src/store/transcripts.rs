@@ -7,8 +7,9 @@
 
 use redb::{ReadableTable, WriteTransaction};
 
+use super::accepted::AcceptedRow;
 use super::sessions::{MessageRow, SessionRow, put_row, row_in};
-use super::tables::{TRANSCRIPT_KEYS, TRANSCRIPTS};
+use super::tables::{ACCEPTED, TRANSCRIPT_KEYS, TRANSCRIPTS};
 use super::{Store, StoreError, decode, delete, get_json, put_json};
 
 /// What an append did.
@@ -40,6 +41,15 @@ impl Extent {
     }
 }
 
+/// What is written with a message, in the same transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// The message is an accepted one: kept under this place.
+    pub keep: Option<(String, AcceptedRow)>,
+    /// Places of the accepted messages it answers.
+    pub settle: Vec<String>,
+}
+
 /// Appends a message to the transcript of `key`. `touch` gets the row (if there is one) and gives
 /// the row to store with it, whose `session_id` says which transcript.
 ///
@@ -54,10 +64,35 @@ pub async fn append<T>(
 where
     T: FnOnce(Option<SessionRow>) -> Result<SessionRow, StoreError> + Send + 'static,
 {
+    append_beside(store, key, message, Beside::default(), touch).await
+}
+
+/// [`append`], and what belongs to it.
+///
+/// # Errors
+/// As [`append`]; nothing of both is on disk then.
+pub async fn append_beside<T>(
+    store: &Store,
+    key: &str,
+    message: MessageRow,
+    beside: Beside,
+    touch: T,
+) -> Result<Appended, StoreError>
+where
+    T: FnOnce(Option<SessionRow>) -> Result<SessionRow, StoreError> + Send + 'static,
+{
     let key = key.to_owned();
-    store
-        .write(move |txn| append_in(txn, &key, message, touch))
-        .await
+    let job = move |txn: &WriteTransaction| {
+        let appended = append_in(txn, &key, message, touch)?;
+        if let Some((place, row)) = &beside.keep {
+            put_json(txn, ACCEPTED, place, row)?;
+        }
+        for place in &beside.settle {
+            delete(txn, ACCEPTED, place)?;
+        }
+        Ok(appended)
+    };
+    store.write(job).await
 }
 
 fn append_in(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::events::RunEvents;
 use super::super::outcome::{Ending, Run, RunOutcome};
-use super::super::{AbortBy, AbortError, Inner, Origin, Owner, Turn};
+use super::super::{AbortBy, AbortError, Inner, Owner, Turn};
 use super::{AbortReason, Queue, Waiting, lock, owner};
 use crate::sessions::SessionKey;
 use crate::store::sessions::InputRow;
@@ -48,6 +48,7 @@ pub async fn abort(
     }
     for Waiting { turn, end } in dropped {
         keep(inner, &turn).await;
+        inner.sessions.settle(turn.kept.clone()).await;
         let Some(end) = end else { continue };
         let mut events = RunEvents::new(inner.hub.clone(), inner.clock, &turn.run_id, key, None);
         events.abort(reason);
@@ -117,10 +118,7 @@ pub(super) fn may_stop(by: &AbortBy, owners: &[Owner]) -> bool {
 
 /// A message that is not answered any more still was said: it stays in the transcript.
 async fn keep(inner: &Inner, turn: &Turn) {
-    let sender_label = match &turn.origin {
-        Origin::Chat { label, .. } => Some(label.clone()),
-        _ => None,
-    };
+    let sender_label = turn.sender_label();
     let user = InputRow {
         text: turn.text.clone(),
         sender_label,

@@ -103,7 +103,7 @@ impl Queue {
         match way {
             Way::Collect(debounce) if running.is_some() || self.is_collecting() => {
                 self.quiet_until = Some(Instant::now() + debounce);
-                self.waiting.push_back(Waiting { turn, end: None });
+                self.put(Waiting { turn, end: None });
                 return Some(end);
             }
             Way::Steer(twice) => {
@@ -116,7 +116,7 @@ impl Queue {
                     (None, None) => return Some(end),
                     (Some(turn), _) | (None, Some(turn)) => {
                         let end = Some(end);
-                        self.waiting.push_back(Waiting { turn, end });
+                        self.put(Waiting { turn, end });
                     }
                 }
             }
@@ -126,14 +126,25 @@ impl Queue {
                     active.switch.abort(AbortReason::Rpc);
                 }
                 let end = Some(end);
-                self.waiting.push_back(Waiting { turn, end });
+                self.put(Waiting { turn, end });
             }
             Way::Collect(_) | Way::Wait => {
                 let end = Some(end);
-                self.waiting.push_back(Waiting { turn, end });
+                self.put(Waiting { turn, end });
             }
         }
         None
+    }
+
+    /// Lets a turn wait behind those that were accepted before it, however long each took to be
+    /// kept.
+    fn put(&mut self, new: Waiting) {
+        let earlier = |other: &Waiting| match (other.turn.kept.first(), new.turn.kept.first()) {
+            (Some(other), Some(new)) => other < new,
+            _ => true,
+        };
+        let place = self.waiting.iter().rposition(earlier);
+        self.waiting.insert(place.map_or(0, |place| place + 1), new);
     }
 
     /// True while collected messages wait for more of them.
@@ -275,6 +286,7 @@ fn take(
         };
         owners.extend(owner(&next.turn).filter(|owner| !owners.contains(owner)));
         texts.push(next.turn.text);
+        turn.kept.extend(next.turn.kept);
     }
     turn.text = joined(texts);
     turn.run_id = inner.clock.uuid();
@@ -301,6 +313,11 @@ fn owner(turn: &Turn) -> Option<Owner> {
         Origin::Chat { owner, .. } => Some(owner.clone()),
         _ => None,
     }
+}
+
+/// True when a new turn of the session would have to wait.
+pub fn is_busy(inner: &Inner, key: &SessionKey) -> bool {
+    lock(inner).contains_key(key)
 }
 
 /// See [`super::Agent::active`].

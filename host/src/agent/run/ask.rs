@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 
+use super::super::Turn;
 use super::super::model::{self, ModelName};
 use super::super::prompt;
 use super::super::runner::{
     Image, Prompt, Runner, RunnerError, Step, Steps, Stop, ToolCall, Usage,
 };
 use super::super::toolbox::{ToolOutput, ToolPlace};
-use super::super::{Origin, Turn};
 use super::close::{thought_row, tokens};
 use super::{Answer, STORE_FAILED, Work};
 use crate::limits;
@@ -50,6 +50,7 @@ impl Work<'_> {
             }
             for turn in steered {
                 self.hear(&turn).await.map_err(lost)?;
+                self.kept.extend(turn.kept);
             }
         }
         Err(RunnerError::new(format!(
@@ -160,10 +161,7 @@ impl Work<'_> {
     /// Takes in a message that was put into this run.
     async fn hear(&mut self, turn: &Turn) -> Result<(), StoreError> {
         let now = self.inner.clock.now_ms();
-        let sender_label = match &turn.origin {
-            Origin::Chat { label, .. } => Some(label.clone()),
-            _ => None,
-        };
+        let sender_label = turn.sender_label();
         let user = InputRow {
             text: turn.text.clone(),
             prompt: Some(prompt::text_of(turn, &turn.text, &self.config, now, false)),

@@ -25,7 +25,11 @@ impl Work<'_> {
         }
         let stored = match self.said(&outcome, &result) {
             Some(said) => self.store(said, &outcome).await,
-            None => Ok(()),
+            None => {
+                let kept = std::mem::take(&mut self.kept);
+                self.inner.sessions.settle(kept).await;
+                Ok(())
+            }
         };
         if let Err(error) = stored {
             tracing::error!(run = self.turn.run_id, %error, "answer not stored");
@@ -127,9 +131,10 @@ impl Work<'_> {
             }
         };
         let key = self.append_key("assistant");
+        let kept = std::mem::take(&mut self.kept);
         let sessions = &self.inner.sessions;
         sessions
-            .append_assistant(&self.turn.key, key, said, touch)
+            .append_answer(&self.turn.key, key, said, kept, touch)
             .await
             .map(|_| ())
     }

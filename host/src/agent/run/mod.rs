@@ -46,6 +46,7 @@ pub async fn run(inner: &Inner, turn: &Turn, switch: &AbortSwitch) -> RunOutcome
         inner,
         turn,
         switch,
+        kept: turn.kept.clone(),
         config,
         events,
         row: SessionRow::default(),
@@ -128,6 +129,8 @@ struct Work<'a> {
     inner: &'a Inner,
     turn: &'a Turn,
     switch: &'a AbortSwitch,
+    /// Accepted messages that are settled with this run's answer.
+    kept: Vec<String>,
     config: Arc<Config>,
     events: RunEvents,
     row: SessionRow,
@@ -181,11 +184,14 @@ impl Work<'_> {
         let after_abort = before.is_some_and(|row| row.aborted_last_run);
         let now = self.inner.clock.now_ms();
         let news = self.news();
-        let sender_label = match &self.turn.origin {
-            Origin::Chat { label, .. } => Some(label.clone()),
-            Origin::Channel { sender_label, .. } => sender_label.clone(),
-            Origin::Agent | Origin::Heartbeat { .. } | Origin::Cron { .. } => None,
-        };
+        let sender_label = self.turn.sender_label();
+        // What waited is kept already; runs that are made again keep themselves.
+        let of_client = matches!(self.turn.origin, Origin::Chat { .. } | Origin::Agent);
+        let (run_id, key) = (&self.turn.run_id, &self.turn.key);
+        let accepted = (of_client && self.kept.is_empty())
+            .then(|| sessions.accepted(run_id, key, text, sender_label.clone()));
+        self.kept
+            .extend(accepted.iter().map(|accepted| accepted.place.clone()));
         let user = InputRow {
             text: text.to_owned(),
             prompt: Some(news + &prompt::text_of(self.turn, asked, &self.config, now, after_abort)),
@@ -193,7 +199,9 @@ impl Work<'_> {
             images: self.turn.images.iter().map(image_row).collect(),
         };
         let key = self.append_key("user");
-        let appended = sessions.append_user(&self.turn.key, key, user).await?;
+        let appended = sessions
+            .append_accepted(&self.turn.key, key, user, accepted)
+            .await?;
         self.row = appended.row;
         self.events.levels(&self.row.settings);
         match self.append_key("assistant") {
