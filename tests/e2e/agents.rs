@@ -32,6 +32,17 @@ async fn ask(client: &mut Client, params: Value) {
     client.response(&id).await;
 }
 
+/// The folder of an agent that is gone lies in the trash.
+fn discarded(gateway: &Gateway, folder: &str) {
+    assert!(!std::path::Path::new(folder).exists());
+    let trash = std::fs::read_dir(gateway.state_dir().join("trash")).unwrap();
+    let kept: Vec<_> = trash.map(|entry| entry.unwrap().path()).collect();
+    assert!(
+        kept.len() == 1 && kept[0].join("IDENTITY.md").exists(),
+        "{kept:?}"
+    );
+}
+
 #[tokio::test]
 async fn an_agent_is_made_changed_and_deleted() {
     let llm = Llm::start().await;
@@ -40,16 +51,16 @@ async fn an_agent_is_made_changed_and_deleted() {
     let folder = gateway.home().join("ws-ops").display().to_string();
     let new = json!({ "name": "Ops Bot", "workspace": folder, "emoji": "🛠" });
     let made = client.ok("agents.create", new.clone()).await;
-    let want = json!({ "ok": true, "agentId": "ops-bot", "name": "Ops Bot", "workspace": folder });
-    assert_eq!(made, want);
+    let id = json!({ "ok": true, "agentId": "ops-bot", "name": "Ops Bot", "workspace": folder });
+    assert_eq!(made, id);
     // It is there at once, and the one without an entry stays the default.
     let list = client.ok("agents.list", json!({})).await;
     assert_eq!(list["defaultId"], "main");
     assert_eq!(list["agents"][1]["id"], "ops-bot");
     assert_eq!(list["agents"][1]["identity"]["emoji"], "🛠");
-    for comment in ["// my gateway", "// the usual", "// one for all"] {
-        assert!(file(&gateway).contains(comment), "{}", file(&gateway));
-    }
+    let text = file(&gateway);
+    let comments = ["// my gateway", "// the usual", "// one for all"];
+    assert!(comments.iter().all(|c| text.contains(c)), "{text}");
     for (params, why) in [
         (new, "agent \"ops-bot\" already exists"),
         (
@@ -97,13 +108,7 @@ async fn an_agent_is_made_changed_and_deleted() {
     );
     let list = client.ok("agents.list", json!({})).await;
     assert_eq!(list["agents"].as_array().unwrap().len(), 1);
-    assert!(!std::path::Path::new(&folder).exists());
-    let trash = std::fs::read_dir(gateway.state_dir().join("trash")).unwrap();
-    let kept: Vec<_> = trash.map(|entry| entry.unwrap().path()).collect();
-    assert!(
-        kept.len() == 1 && kept[0].join("IDENTITY.md").exists(),
-        "{kept:?}"
-    );
+    discarded(&gateway, &folder);
 }
 
 #[tokio::test]
