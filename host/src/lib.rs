@@ -35,6 +35,7 @@ pub mod router;
 pub mod tools;
 pub mod reload;
 pub mod timers;
+pub mod cron;
 pub mod methods;
 // ── edges: sockets
 pub mod connection;

@@ -6,6 +6,11 @@
 
 use std::time::Duration;
 
+#[path = "limits_clock.rs"]
+mod clock;
+
+pub use clock::*;
+
 // ── frames ──────────────────────────────────────────────────────────────────────────────────
 
 /// Largest message before hello-ok, bytes. A message of exactly this size is read.
@@ -146,14 +151,6 @@ pub const WHOIS_TIMEOUT: Duration = Duration::from_secs(5);
 pub const WHOIS_KEPT_MS: u64 = 60_000;
 /// How long it is remembered that Tailscale gave no answer, milliseconds.
 pub const WHOIS_FAILURE_KEPT_MS: u64 = 5_000;
-/// Between the first wish to wake an agent and its look-around: wishes that come together are one.
-pub const HEARTBEAT_WAKE_DELAY: Duration = Duration::from_millis(250);
-/// Longest time between two looks at what the configuration says about heartbeats.
-pub const HEARTBEAT_LOOK_INTERVAL: Duration = Duration::from_secs(60);
-/// How long the same words of a heartbeat are not sent again, milliseconds.
-pub const HEARTBEAT_REPEAT_MS: u64 = 24 * 3_600_000;
-/// How much of a heartbeat's words its event shows, characters.
-pub const HEARTBEAT_PREVIEW_CHARS_MAX: usize = 200;
 /// How long a presence entry is shown after its last sign of life, milliseconds.
 pub const PRESENCE_TTL_MS: u64 = 300_000;
 /// Grace for agent runs to notice that they are cancelled. The graces of a stop add up to less

@@ -21,6 +21,8 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("system.json", include_str!("../system.json")),
     ("usage.json", include_str!("../usage.json")),
     ("config.json", include_str!("../config.json")),
+    ("cron.json", include_str!("../cron.json")),
+    ("voice.json", include_str!("../voice.json")),
 ];
 
 /// The catalogue of methods.

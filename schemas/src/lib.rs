@@ -20,6 +20,7 @@ pub mod frame;
 
 pub mod catalogue;
 pub mod validate;
+pub mod voice;
 
 pub mod agent;
 pub mod agents;
@@ -27,6 +28,7 @@ pub mod channels;
 pub mod chat;
 pub mod config;
 pub mod connect;
+pub mod cron;
 pub mod devices;
 pub mod plugins;
 pub mod presence;

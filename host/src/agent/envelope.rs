@@ -125,6 +125,7 @@ mod tests {
     fn waiting_events_stand_before_the_message() {
         assert_eq!(system_lines(&[]), "");
         let event = SystemEvent {
+            reminder: None,
             at_ms: NOON,
             text: "Node: studio".into(),
         };

@@ -11,17 +11,20 @@ mod args;
 mod call;
 mod channels;
 mod client;
+mod cron;
 mod devices;
 mod error;
 mod gateway;
 mod health;
 mod json;
+mod logs;
 mod output;
 mod plugins;
 mod qr;
 mod send;
 mod sessions;
 mod status;
+mod system;
 mod table;
 mod text;
 mod when;
@@ -77,6 +80,10 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Agent(args) => return agent::run(args, screen),
         Command::Sessions(command) => sessions::run(command, screen),
         Command::Devices(command) => devices::run(command, screen),
+        Command::Cron(command) => cron::run(command, screen),
+        Command::System(command) => system::run(command, screen),
+        Command::Wake(args) => system::wake(args, screen),
+        Command::Logs(args) => logs::run(args, screen),
         Command::Qr(args) => qr::run(args, screen),
         Command::Plugins(command) => return plugins::run(command, screen),
         Command::Channels(ChannelsCommand::Status(args)) => channels::run(args, screen),

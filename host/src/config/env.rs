@@ -20,6 +20,8 @@ pub const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 pub const TAILSCALE: &str = "OPENCLAW_TAILSCALE";
 /// Where programs are looked for.
 pub const PATH: &str = "PATH";
+/// `1` lets no cron job run by the clock.
+pub const SKIP_CRON: &str = "OPENCLAW_SKIP_CRON";
 /// Log filter: `error`, `warn`, `info`, `debug` or `trace`.
 pub const LOG: &str = "OPENCLAW_LOG";
 

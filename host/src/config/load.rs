@@ -202,6 +202,9 @@ fn sections(
         models: typed(file, "models", take("models"))?,
         messages: typed(file, "messages", take("messages"))?,
         tools: typed(file, "tools", take("tools"))?,
+        cron: typed(file, "cron", take("cron"))?,
+        talk: typed(file, "talk", take("talk"))?,
+        ui: typed(file, "ui", take("ui"))?,
         logging: typed::<LoggingConfig>(file, "logging", take("logging"))?,
         channel_defaults: typed::<ChannelDefaults>(file, "channels.defaults", defaults)?,
         ..Config::empty(paths.clone())
@@ -260,6 +263,9 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
     add("messages", &config.messages.other);
     add("tools", &config.tools.other);
     add("messages.groupChat", &config.messages.group_chat.other);
+    add("cron", &config.cron.other);
+    add("cron.retry", &config.cron.retry.other);
+    add("cron.failureAlert", &config.cron.failure_alert.other);
     add("logging", &config.logging.other);
     add("channels.defaults", &config.channel_defaults.other);
 }

@@ -7,8 +7,10 @@
 
 mod document;
 mod dotenv;
+mod cron;
 mod edit;
 mod gateway;
+mod heartbeat;
 pub mod env;
 mod load;
 mod paths;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use cron::{CronAlertConfig, CronConfig, CronPlaceConfig, CronRetryConfig};
 pub use document::{Document, parse_object};
 pub use dotenv::Dotenv;
 pub use edit::rewrite;
@@ -32,6 +35,7 @@ pub use gateway::{
     AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, TailscaleConfig,
     TailscaleMode, TlsConfig, TrustedProxyConfig, WatchConfig, WatchMode, parse_network,
 };
+pub use heartbeat::{ActiveHours, HeartbeatConfig};
 pub use load::{
     ConfigError, LoadOptions, Loaded, load, load_document, load_gateway, load_log_file,
     save_generated_token,

@@ -267,6 +267,7 @@ async fn live(
     let (reading, store) = (Reading { loaded, sources }, store);
     let mut running = build(reading, clock, store, door, &plugins, &mut steps)?;
     running.parts.channels.start().await.map_err(failure)?;
+    running.start_cron()?;
     steps.done("channels");
     running.server.set_ready(true);
     tracing::info!(steps = steps.text, "gateway ready");

@@ -10,7 +10,8 @@ use super::{Door, StartError, Steps, failure};
 use crate::agent::Agent;
 use crate::channels::{self, Channels};
 use crate::clock::Clock;
-use crate::config::{ConfigHandle, LoadOptions, Loaded};
+use crate::config::{ConfigHandle, LoadOptions, Loaded, Paths};
+use crate::cron::{self, Cron};
 use crate::dedupe::Dedupe;
 use crate::devices::Devices;
 use crate::devices::token::TokenKey;
@@ -117,16 +118,13 @@ fn build_parts(
     door: mpsc::Sender<DoorOrder>,
     sets: &Sets,
 ) -> Result<Parts, StartError> {
-    let config = reading.loaded.config.clone();
-    let paths = config.paths.clone();
-    let config = ConfigHandle::new(config);
+    let paths = reading.loaded.config.paths.clone();
+    let config = ConfigHandle::new(reading.loaded.config.clone());
     let hub = Hub::new();
     let dedupe = Dedupe::new(clock);
     let presence = Presence::new(clock, hub.clone(), crate::VERSION);
     let identity = identity::load_or_create(&paths.gateway_identity(), &clock).map_err(failure)?;
-    let key = TokenKey::load_or_create(&paths.token_key(), &clock).map_err(failure)?;
-    let devices =
-        Devices::start(clock, store.clone(), hub.clone(), key, &sets.owners).map_err(failure)?;
+    let devices = start_devices(&paths, clock, store, &hub, &sets.owners)?;
     let sessions = Sessions::new(store.clone(), clock, config.clone());
     let runs = sets.runs.clone();
     let agent = Agent::new(config.clone(), clock, hub.clone(), sessions.clone(), runs);
@@ -137,7 +135,7 @@ fn build_parts(
         clock,
         tasks: &sets.owners,
     });
-    let reloading = reload::Parts {
+    let needs = reload::Parts {
         config: config.clone(),
         options: reading.sources,
         loaded: reading.loaded,
@@ -145,24 +143,29 @@ fn build_parts(
         channels: channels.clone(),
         door,
     };
-    let reload = Reload::start(reloading, &sets.timers);
-    let sources = Sources {
-        channels: channels.clone(),
-        sessions: sessions.clone(),
+    let reload = Reload::start(needs, &sets.timers);
+    let health = start_health(&config, clock, &presence, &hub, &channels, &sessions, sets);
+    timers::tick::start(hub.clone(), clock, dedupe.clone(), &sets.timers);
+    let heartbeats = Heartbeats::new(hub.clone());
+    let cron = Cron::new(cron::Parts {
         config: config.clone(),
         clock,
-        presence: presence.clone(),
+        store: store.clone(),
         hub: hub.clone(),
-    };
-    let health = HealthBoard::start(sources, &sets.timers);
-    timers::tick::start(hub.clone(), clock, dedupe.clone(), &sets.timers);
+        agent: agent.clone(),
+        sessions: sessions.clone(),
+        channels: channels.clone(),
+        heartbeats: heartbeats.clone(),
+        stop: sets.timers.stop_token().clone(),
+    });
     let parts = Parts {
         started_ms: clock.now_ms(),
         tasks: sets.owners.child("work"),
         store: store.clone(),
         config,
         clock,
-        heartbeats: Heartbeats::new(hub.clone()),
+        cron,
+        heartbeats,
         hub,
         dedupe,
         presence,
@@ -176,6 +179,37 @@ fn build_parts(
     };
     start_heartbeats(&parts, &sets.timers);
     Ok(parts)
+}
+
+fn start_devices(
+    paths: &Paths,
+    clock: Clock,
+    store: &Store,
+    hub: &Hub,
+    owners: &Tasks,
+) -> Result<Devices, StartError> {
+    let key = TokenKey::load_or_create(&paths.token_key(), &clock).map_err(failure)?;
+    Devices::start(clock, store.clone(), hub.clone(), key, owners).map_err(failure)
+}
+
+fn start_health(
+    config: &ConfigHandle,
+    clock: Clock,
+    presence: &Presence,
+    hub: &Hub,
+    channels: &Channels,
+    sessions: &Sessions,
+    sets: &Sets,
+) -> HealthBoard {
+    let sources = Sources {
+        channels: channels.clone(),
+        sessions: sessions.clone(),
+        config: config.clone(),
+        clock,
+        presence: presence.clone(),
+        hub: hub.clone(),
+    };
+    HealthBoard::start(sources, &sets.timers)
 }
 
 fn start_heartbeats(parts: &Parts, timers: &Tasks) {
@@ -205,6 +239,11 @@ fn start_router(parts: &Parts) -> Tasks {
 }
 
 impl Running {
+    /// After the channels: what was missed may have something to say.
+    pub(super) fn start_cron(&self) -> Result<(), StartError> {
+        self.parts.cron.start(&self.sets.timers).map_err(failure)
+    }
+
     /// Up the list of parts, each with its deadline.
     pub(super) async fn stop(self) {
         self.server.set_ready(false);

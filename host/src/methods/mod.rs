@@ -10,9 +10,11 @@ pub mod agents;
 pub mod channels;
 pub mod chat;
 pub mod config;
+pub mod cron;
 mod delivery;
 pub mod devices;
 pub mod health;
+pub mod logs;
 pub mod plugins;
 pub mod presence;
 pub mod send;
@@ -20,6 +22,7 @@ pub mod sessions;
 mod setup_url;
 pub mod system;
 pub mod usage;
+pub mod voice;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -36,6 +39,7 @@ use crate::agent::Agent;
 use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
+use crate::cron::Cron;
 use crate::dedupe::Dedupe;
 use crate::devices::Devices;
 use crate::error::GatewayError;
@@ -79,6 +83,8 @@ pub struct Parts {
     pub reload: Reload,
     /// The health snapshot.
     pub health: HealthBoard,
+    /// Jobs that run by the clock.
+    pub cron: Cron,
     /// The last heartbeat.
     pub heartbeats: Heartbeats,
     /// The gateway's own device id and public key.
@@ -237,6 +243,13 @@ pub fn authorise(caller: &Caller, name: &str) -> Result<Method, GatewayError> {
         (None, Some(_)) if name == "connect" => Err(GatewayError::invalid(
             "connect is only valid as the first request",
         )),
+        // The words that clients know from a gateway without the thing.
+        (None, Some(_)) if name.starts_with("web.login.") => {
+            Err(GatewayError::invalid("web login provider is not available"))
+        }
+        (None, Some(_)) if name == "browser.request" => {
+            Err(GatewayError::unavailable("browser control is disabled"))
+        }
         (None, Some(_)) => Err(GatewayError::unavailable(format!(
             "{name} is not built into this gateway yet"
         ))),
@@ -289,6 +302,12 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("system-presence", |c| Box::pin(presence::list(c))),
     ("system-event", |c| Box::pin(presence::system_event(c))),
     ("last-heartbeat", |c| Box::pin(system::last_heartbeat(c))),
+    ("voicewake.get", |c| Box::pin(voice::wake_words(c))),
+    ("voicewake.set", |c| Box::pin(voice::set_wake_words(c))),
+    ("talk.config", |c| Box::pin(voice::config(c))),
+    ("talk.mode", |c| Box::pin(voice::mode(c))),
+    ("doctor.memory.status", |c| Box::pin(system::memory(c))),
+    ("logs.tail", |c| Box::pin(logs::tail(c))),
     ("set-heartbeats", |c| Box::pin(system::set_heartbeats(c))),
     ("wake", |c| Box::pin(system::wake(c))),
     ("gateway.identity.get", |c| Box::pin(system::identity(c))),
@@ -331,6 +350,13 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("config.schema", |c| Box::pin(config::schema(c))),
     ("config.schema.lookup", |c| Box::pin(config::lookup(c))),
     ("secrets.reload", |c| Box::pin(config::reload_secrets(c))),
+    ("cron.list", |c| Box::pin(cron::list(c))),
+    ("cron.status", |c| Box::pin(cron::status(c))),
+    ("cron.add", |c| Box::pin(cron::add(c))),
+    ("cron.update", |c| Box::pin(cron::update(c))),
+    ("cron.remove", |c| Box::pin(cron::remove(c))),
+    ("cron.run", |c| Box::pin(cron::run(c))),
+    ("cron.runs", |c| Box::pin(cron::runs(c))),
     ("plugins.list", |c| Box::pin(plugins::list(c))),
     ("plugins.reload", |c| Box::pin(plugins::reload(c))),
     ("plugins.restart", |c| Box::pin(plugins::restart(c))),
@@ -402,8 +428,8 @@ mod tests {
         refused(
             "operator",
             admin,
-            "cron.list",
-            "cron.list is not built into this gateway yet",
+            "wizard.start",
+            "wizard.start is not built into this gateway yet",
         );
     }
 

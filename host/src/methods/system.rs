@@ -1,6 +1,8 @@
-//! The gateway about itself, and what wakes its agent: its identity, `wake`, heartbeats.
+//! The gateway about itself, and what wakes its agent: its identity, `wake`, heartbeats, memory.
 
-use gateway_schemas::system::{HeartbeatsSet, SetHeartbeatsParams, WakeMode, WakeParams, Woken};
+use gateway_schemas::system::{
+    HeartbeatsSet, MemorySearch, MemoryStatus, SetHeartbeatsParams, WakeMode, WakeParams, Woken,
+};
 use serde_json::Value;
 
 use super::{Call, Outcome, Reply};
@@ -41,4 +43,17 @@ pub async fn wake(call: Call) -> Outcome {
         parts.heartbeats.wake(config.agents.default_id(), "wake");
     }
     Reply::of(&Woken { ok: true })
+}
+
+/// `doctor.memory.status`: this gateway's agents have no memory that could be searched.
+pub async fn memory(call: Call) -> Outcome {
+    let config = call.parts.config.current();
+    Reply::of(&MemoryStatus {
+        agent_id: config.agents.default_id().to_owned(),
+        provider: None,
+        embedding: MemorySearch {
+            ok: false,
+            error: Some("memory search unavailable".to_owned()),
+        },
+    })
 }

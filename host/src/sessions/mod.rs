@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::ConfigHandle;
 use crate::store::sessions::{self as disk, BodyRow, InputRow};
 use crate::store::transcripts::{self, Beside};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, cron};
 
 pub use crate::store::transcripts::Appended;
 pub use accepted::Accepted;
@@ -72,6 +72,22 @@ impl Sessions {
     /// Texts that wait for the main session's next prompt.
     pub fn system_events(&self) -> &SystemEvents {
         &self.system_events
+    }
+
+    /// Forgets the reminders among texts that a session was told: they are in its transcript now.
+    /// If the disk fails they are told again after the next start.
+    pub async fn told(&self, events: Vec<SystemEvent>) {
+        let keys: Vec<String> = events
+            .into_iter()
+            .filter_map(|event| event.reminder)
+            .collect();
+        if keys.is_empty() {
+            return;
+        }
+        let written = self.store.write(move |txn| cron::told(txn, &keys));
+        if let Err(error) = written.await {
+            tracing::error!(%error, "told reminders are still on disk");
+        }
     }
 
     /// The session of `key`, if it exists.

@@ -1,7 +1,8 @@
 //! Texts for the main session that wait for its next prompt: beacons with news, reminders.
 //!
 //! Filled by `system-event`, shown by `status`, taken by the next run of the main session. In
-//! memory only, as clients expect: a beacon is news for minutes, not for ever.
+//! memory only, as clients expect: a beacon is news for minutes, not for ever. Reminders of cron jobs
+//! are on disk too, and leave it when they were told.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ pub struct SystemEvent {
     pub at_ms: u64,
     /// The text.
     pub text: String,
+    /// The key of a reminder on disk.
+    pub reminder: Option<String>,
 }
 
 impl SystemEvents {
@@ -28,10 +31,43 @@ impl SystemEvents {
         if events.back().is_some_and(|last| last.text == text) {
             return;
         }
-        if events.len() >= SYSTEM_EVENTS_MAX {
-            events.pop_front();
+        let passing = events.iter().filter(|event| event.reminder.is_none());
+        if passing.count() >= SYSTEM_EVENTS_MAX
+            && let Some(oldest) = events.iter().position(|event| event.reminder.is_none())
+        {
+            events.remove(oldest);
         }
-        events.push_back(SystemEvent { at_ms, text });
+        events.push_back(SystemEvent {
+            at_ms,
+            text,
+            reminder: None,
+        });
+    }
+
+    /// Adds a reminder that is on disk under `key`. Whoever leaves it bounds their number.
+    pub fn remind(&self, at_ms: u64, text: String, key: String) {
+        self.lock().push_back(SystemEvent {
+            at_ms,
+            text,
+            reminder: Some(key),
+        });
+    }
+
+    /// How many reminders wait.
+    pub fn reminders(&self) -> usize {
+        let events = self.lock();
+        events
+            .iter()
+            .filter(|event| event.reminder.is_some())
+            .count()
+    }
+
+    /// Puts back what could not be told, before what came since.
+    pub fn put_back(&self, untold: Vec<SystemEvent>) {
+        let mut events = self.lock();
+        for event in untold.into_iter().rev() {
+            events.push_front(event);
+        }
     }
 
     /// What waits, oldest first.
@@ -64,6 +100,7 @@ mod tests {
         let first = SystemEvent {
             at_ms: 1,
             text: "3".into(),
+            reminder: None,
         };
         assert_eq!(events.take().first(), Some(&first));
         assert!(events.list().is_empty());

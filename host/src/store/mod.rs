@@ -6,6 +6,7 @@
 //! [`tables`].
 
 pub mod accepted;
+pub mod cron;
 pub mod devices;
 pub mod journal;
 mod migrate;
@@ -14,6 +15,7 @@ pub mod senders;
 pub mod plugin_kv;
 pub mod sessions;
 pub mod tables;
+pub mod voice;
 pub mod transcripts;
 mod writer;
 

@@ -33,6 +33,19 @@ pub const TRANSCRIPTS: JsonTable = JsonTable::new("transcripts");
 /// `<session id>/<append key>` → key in [`TRANSCRIPTS`], so that a repeated append finds the
 /// first one (owner: `sessions`).
 pub const TRANSCRIPT_KEYS: JsonTable = JsonTable::new("transcript_keys");
+/// Job id → cron job (owner: `cron`).
+pub const CRON_JOBS: JsonTable = JsonTable::new("cron_jobs");
+/// `<job id>/<number>` → finished run (owner: `cron`).
+pub const CRON_LOG: JsonTable = JsonTable::new("cron_log");
+/// Number → job id of each entry in [`CRON_LOG`], so that all of them are in order (owner: `cron`;
+/// not JSON).
+pub const CRON_ORDER: JsonTable = JsonTable::new("cron_order");
+/// Number → text that waits for the main session's next prompt (owner: `cron`, `sessions`).
+pub const CRON_REMINDERS: JsonTable = JsonTable::new("cron_reminders");
+
+/// Name → what clients chose for all of them, such as the words that wake a phone (owner:
+/// `methods`).
+pub const PREFERENCES: JsonTable = JsonTable::new("preferences");
 
 /// `<time>/<number>`, 16 hex digits each → message of a client that is not answered yet (owner:
 /// `sessions`).
@@ -54,4 +67,9 @@ pub const ALL: &[JsonTable] = &[
     TRANSCRIPTS,
     TRANSCRIPT_KEYS,
     ACCEPTED,
+    CRON_JOBS,
+    CRON_LOG,
+    CRON_ORDER,
+    CRON_REMINDERS,
+    PREFERENCES,
 ];

@@ -5,5 +5,6 @@
 
 mod json;
 mod log;
+pub mod tail;
 
 pub use log::{LogGuard, LogOptions, start};

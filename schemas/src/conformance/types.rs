@@ -3,8 +3,8 @@
 use super::shape::{Fields, fields_of};
 use crate::frame::{self, EventText, StateVersion};
 use crate::{
-    agent, agents, channels, chat, config, connect, devices, error, plugins, presence, send,
-    sessions, system, usage,
+    agent, agents, channels, chat, config, connect, cron, devices, error, plugins, presence, send,
+    sessions, system, usage, voice,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +44,7 @@ macro_rules! kinds {
             Kind { name: "DevicePairListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ConfigGetParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ConfigSchemaParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
+            Kind { name: "CronStatusParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "AgentsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "PluginsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ModelsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
@@ -123,11 +124,24 @@ pub(super) const TYPES: &[Kind] = kinds! {
         UsageTimeseries, UsagePoint, UsageLogs, UsageLog, UsageCost, CostOfDay, UsageStatus,
         UsageProvider, UsageWindow, UsageDays,
     }
+    voice::{
+        VoiceWake, TalkConfigParams, TalkConfig, TalkSettings, TalkSession, TalkUi, TalkModeParams,
+        TalkMode,
+    }
+    cron::{
+        CronSchedule, CronTarget, CronDeliveryMode, CronAlertMode, CronPayload, CronPayloadPatch,
+        CronFailureDestination, CronDelivery, CronDeliveryPatch, CronAlertRule, CronFailureAlert,
+        CronRunStatus, CronDeliveryStatus, CronState, CronJob, CronAddParams, CronPatch,
+        CronUpdateParams, CronRemoveParams, CronRunParams, CronListParams, CronEnabledFilter,
+        CronSortBy, CronSortDir, CronList, CronStatus, CronRemoved, CronRan, CronNotRun,
+        CronRunsParams, CronRunsScope, CronStatusFilter, CronUsage, CronRunEntry, CronRuns,
+        CronAction, CronEvent,
+    }
     system::{
         Health, AgentHealth, AgentHeartbeat, SessionsHealth, RecentSession, Status, LinkChannel,
         StatusHeartbeat, StatusAgentHeartbeat, StatusSessions, StatusSessionDefaults,
         StatusAgentSessions, StatusSession, GatewayIdentity, Tick, Shutdown, HeartbeatStatus,
-        HeartbeatIndicator, Heartbeat, WakeParams, WakeMode, Woken, HeartbeatsSet, Done,
+        HeartbeatIndicator, Heartbeat, WakeParams, WakeMode, Woken, HeartbeatsSet, LogsTailParams, LogsTail, MemoryStatus, MemorySearch, Done,
     }
 };
 

@@ -20,7 +20,7 @@ use super::runner::{Image, RunnerError, Stop, Thought, Usage};
 use super::{Inner, Origin, Turn, envelope, prompt};
 use crate::config::Config;
 use crate::limits;
-use crate::sessions::{ImageRow, MessageRow, SessionKey, SessionRow};
+use crate::sessions::{ImageRow, MessageRow, SessionKey, SessionRow, SystemEvent};
 use crate::store::StoreError;
 use crate::store::sessions::InputRow;
 
@@ -194,14 +194,25 @@ impl Work<'_> {
             .extend(accepted.iter().map(|accepted| accepted.place.clone()));
         let user = InputRow {
             text: text.to_owned(),
-            prompt: Some(news + &prompt::text_of(self.turn, asked, &self.config, now, after_abort)),
+            prompt: Some(
+                envelope::system_lines(&news)
+                    + &prompt::text_of(self.turn, asked, &self.config, now, after_abort),
+            ),
             sender_label,
             images: self.turn.images.iter().map(image_row).collect(),
         };
         let key = self.append_key("user");
-        let appended = sessions
-            .append_accepted(&self.turn.key, key, user, accepted)
-            .await?;
+        let appended = sessions.append_accepted(&self.turn.key, key, user, accepted);
+        let appended = match appended.await {
+            Ok(appended) if appended.fresh => {
+                sessions.told(news).await;
+                appended
+            }
+            other => {
+                sessions.system_events().put_back(news);
+                other?
+            }
+        };
         self.row = appended.row;
         self.events.levels(&self.row.settings);
         match self.append_key("assistant") {
@@ -210,13 +221,13 @@ impl Work<'_> {
         }
     }
 
-    /// What waited for the main session, as the lines that go before its next message.
-    fn news(&self) -> String {
+    /// What waited for the main session and goes before its next message.
+    fn news(&self) -> Vec<SystemEvent> {
         let agent = self.turn.key.agent_id().unwrap_or_default();
         if self.turn.key != SessionKey::main_of(agent, &self.config) {
-            return String::new();
+            return Vec::new();
         }
-        envelope::system_lines(&self.inner.sessions.system_events().take())
+        self.inner.sessions.system_events().take()
     }
 
     /// True when this run's message is in the transcript already: it is being replayed.

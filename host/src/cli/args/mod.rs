@@ -2,6 +2,7 @@
 //!
 //! A flag exists only on the commands where it has an effect; anywhere else it is an error.
 
+mod cron;
 mod devices;
 mod gateway;
 mod messages;
@@ -9,12 +10,14 @@ mod operator;
 mod plugins;
 mod qr;
 mod sessions;
+mod system;
 mod time;
 
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use cron::*;
 pub use devices::{ApproveArgs, ClearArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{FingerprintArgs, GatewayArgs, GatewayCommand, RunArgs};
 pub use messages::{AgentArgs, CallArgs, SendArgs};
@@ -22,7 +25,9 @@ pub use operator::*;
 pub use plugins::*;
 pub use qr::QrArgs;
 pub use sessions::*;
+pub use system::*;
 use time::milliseconds;
+pub use time::wait;
 
 use super::client::{Access, Flags};
 use super::output::Wishes;
@@ -94,6 +99,21 @@ pub enum Command {
     /// Installed plugins
     #[command(subcommand, after_help = "Example: openclaw plugins list")]
     Plugins(PluginsCommand),
+    /// Jobs that run by the clock
+    #[command(subcommand, after_help = "Example: openclaw cron list")]
+    Cron(CronCommand),
+    /// What the agent is told, its heartbeats, and who is here
+    #[command(
+        subcommand,
+        after_help = "Example: openclaw system event --text 'The post came'"
+    )]
+    System(SystemCommand),
+    /// Tell the main session something; the same as system event
+    #[command(after_help = "Example: openclaw wake --text 'The post came' --mode now")]
+    Wake(WakeArgs),
+    /// The gateway's log
+    #[command(after_help = "Example: openclaw logs --follow")]
+    Logs(LogsArgs),
     /// Messaging channels and their accounts
     #[command(subcommand, after_help = "Example: openclaw channels status --probe")]
     Channels(ChannelsCommand),
@@ -223,6 +243,13 @@ impl Command {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)
             }
+            Command::Cron(command) => {
+                let (reach, wide) = command.reach();
+                (reach.connection.json, wide)
+            }
+            Command::System(command) => (command.reach().connection.json, false),
+            Command::Wake(a) => (a.reach.connection.json, false),
+            Command::Logs(a) => (a.reach.connection.json, false),
             Command::Devices(command) => {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)
@@ -264,6 +291,9 @@ mod tests {
             "openclaw sessions compact main --keep 7",
             "openclaw qr --url wss://h --setup-code-only",
             "openclaw agent -m hi --deliver --channel telegram --to 1",
+            "openclaw cron add --every 1h --message x --no-deliver --json",
+            "openclaw cron edit j --name n",
+            "openclaw cron remove j",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }
@@ -282,6 +312,12 @@ mod tests {
             "openclaw gateway --port 0",
             "openclaw sessions compact main --keep 0",
             "openclaw sessions preview",
+            "openclaw cron add --every 1h",
+            "openclaw cron add --message x",
+            "openclaw cron add --every 1h --at 5m --message x",
+            "openclaw cron add --every 1h --message x --tz UTC",
+            "openclaw cron add --every 1h --message x --webhook http://x --to 1",
+            "openclaw cron run",
         ] {
             assert_eq!(
                 parse(wrong).err().map(|e| e.exit_code()),

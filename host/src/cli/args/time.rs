@@ -12,12 +12,18 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time from now with its unit, such as `20m`; none for anything else.
+pub fn wait(text: &str) -> Option<Duration> {
+    let bare = text.chars().all(|c| c.is_ascii_digit());
+    duration(text, 1).ok().filter(|_| !bare)
+}
+
 /// A time; a bare number counts seconds.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     duration(text, 1_000)
 }
 
-/// A number with `ms`, `s` or `m`; without one it counts `unit_ms` milliseconds.
+/// A number with `ms`, `s`, `m`, `h` or `d`; without one it counts `unit_ms` milliseconds.
 fn duration(text: &str, unit_ms: u64) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {
@@ -25,7 +31,9 @@ fn duration(text: &str, unit_ms: u64) -> Result<Duration, String> {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
-        other => return Err(format!("unknown unit {other}: use ms, s or m")),
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        other => return Err(format!("unknown unit {other}: use ms, s, m, h or d")),
     };
     let number: u64 = digits
         .parse()
@@ -46,7 +54,7 @@ mod tests {
         assert_eq!(milliseconds("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(seconds("90"), Ok(Duration::from_secs(90)));
         assert_eq!(seconds("0"), Ok(Duration::ZERO));
-        for wrong in ["", "0", "ten", "5h", "-1", "99999999999999999m"] {
+        for wrong in ["", "0", "ten", "5w", "-1", "99999999999999999m"] {
             assert!(milliseconds(wrong).is_err(), "{wrong}");
         }
     }

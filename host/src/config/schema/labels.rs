@@ -29,7 +29,6 @@ pub(super) const OPEN_SECTIONS: &[(&str, &str)] = &[
     ("commands", "Not used by this gateway."),
     ("hooks", "Not used by this gateway."),
     ("skills", "Not used by this gateway."),
-    ("cron", "Not used by this gateway."),
     ("ui", "Read by browser clients."),
     ("wizard", "Written by setup programs."),
     ("update", "Not used by this gateway."),

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::secret::SECRET_MARK;
 use super::types::{AgentsConfig, ChannelDefaults, LoggingConfig, ModelsConfig, ToolsConfig};
-use super::{GatewayConfig, MessagesConfig, SessionConfig};
+use super::{CronConfig, GatewayConfig, MessagesConfig, SessionConfig};
 
 /// The sections that types read. The rest of the file is `channels`, and what others use.
 #[derive(JsonSchema)]
@@ -29,6 +29,7 @@ struct Sections {
     models: ModelsConfig,
     messages: MessagesConfig,
     tools: ToolsConfig,
+    cron: CronConfig,
     logging: LoggingConfig,
 }
 

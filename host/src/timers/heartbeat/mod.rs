@@ -126,10 +126,20 @@ impl Heartbeats {
     async fn beat_for_ever(&self, parts: Parts) {
         let mut beats = Beats::default();
         let mut told = Told::default();
+        let mut changes = parts.config.changes();
         loop {
             let next = beats.next(&parts.config.current());
-            if timeout_at(next, self.inner.bell.notified()).await.is_ok() {
-                sleep(HEARTBEAT_WAKE_DELAY).await;
+            let woken = async {
+                tokio::select! {
+                    () = self.inner.bell.notified() => true,
+                    _ = changes.changed() => false,
+                }
+            };
+            match timeout_at(next, woken).await {
+                Ok(true) => sleep(HEARTBEAT_WAKE_DELAY).await,
+                // Another configuration: what is due when is another matter now.
+                Ok(false) => continue,
+                Err(_) => {}
             }
             let config = parts.config.current();
             let due = beats.take_due(&config);

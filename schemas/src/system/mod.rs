@@ -1,6 +1,10 @@
 //! The gateway about itself: `health`, `status`, `gateway.identity.get`, `last-heartbeat`,
 //! `set-heartbeats`, `wake` and the events `health`, `heartbeat`, `tick`, `shutdown` (`system.json`).
 
+mod asked;
+
+pub use asked::*;
+
 use crate::channels::ChannelSummary;
 use crate::sessions::SessionKind;
 use crate::wire::{self, Nullable};
@@ -362,53 +366,6 @@ pub struct Heartbeat {
     /// Colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indicator_type: Option<HeartbeatIndicator>,
-}
-
-/// Params of `wake`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WakeParams {
-    /// When the agent looks.
-    pub mode: WakeMode,
-    /// What it is told.
-    pub text: String,
-}
-
-/// When an agent hears of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WakeMode {
-    /// At once.
-    Now,
-    /// When it looks around next.
-    NextHeartbeat,
-}
-
-/// Result of `wake`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Woken {
-    /// False for a blank text.
-    pub ok: bool,
-}
-
-/// What `set-heartbeats` reads of its open params.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SetHeartbeatsParams {
-    /// Needed, a boolean.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<Value>,
-}
-
-/// Result of `set-heartbeats`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HeartbeatsSet {
-    /// Always true.
-    pub ok: bool,
-    /// As it is now.
-    pub enabled: bool,
 }
 
 /// Result of a method that has nothing to tell.
