@@ -94,9 +94,11 @@ fn may_be_absent(path: &str) -> bool {
 }
 
 /// Fields that a gateway may add, by the wire document: the code that the newer clients look for,
-/// and the token that a node gets too.
+/// and the token that a node gets too. Beside them how the configuration stands, in `health`.
 fn may_be_added(path: &str, ours: &Value) -> bool {
-    (path == "/error/details/code" && ours == "PROTOCOL_MISMATCH")
+    (path.ends_with("/configHash") && ours.as_str().is_some_and(|hash| hash.len() == 64))
+        || (path.ends_with("/configValid") && ours.is_boolean())
+        || (path == "/error/details/code" && ours == "PROTOCOL_MISMATCH")
         || (path == "/payload/auth" && ours["role"] == "node")
 }
 
