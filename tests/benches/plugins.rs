@@ -1,11 +1,12 @@
 //! What the plugin boundary costs, in both places a plugin may run: inspecting, opening, a frame
-//! there and back, events, memory, a restart. `cargo bench -p gateway-tests --bench plugins`.
+//! there and back, events, memory, a restart, a faulty neighbour. `cargo bench -p gateway-tests --bench plugins`.
 //!
 //! Measured inside the host's own library, because sockets of clients would hide it. Beside the
 //! round trips stand a bare function call and a bare socketpair, in the same run. Over a promised
 //! limit the exit code is 1.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod neighbour;
 #[allow(dead_code)]
 mod report;
 
@@ -87,6 +88,7 @@ async fn measure() -> Vec<Row> {
         rows.push(round_trip(place, &house).await);
         rows.push(restarted(place, &house).await);
         rows.push(events(place).await);
+        rows.push(neighbour::neighbour(place).await);
     }
     rows
 }
