@@ -23,6 +23,12 @@ pub const CRON_RUNS_MAX: usize = 20_000;
 pub const CRON_REMINDERS_MAX: usize = 200;
 /// Longest cron expression, bytes.
 pub const CRON_EXPR_BYTES_MAX: usize = 256;
+/// Runs whose sessions are forgotten at a time.
+pub const CRON_FORGET_MAX: usize = 1_000;
+/// How long the sessions of runs are kept when nothing is said about it.
+pub const CRON_SESSION_RETENTION: Duration = Duration::from_secs(24 * 3_600);
+/// Between two looks for sessions of runs to be forgotten, milliseconds.
+pub const CRON_FORGET_INTERVAL_MS: u64 = 600_000;
 /// How much of an answer the run log keeps, characters.
 pub const CRON_SUMMARY_CHARS_MAX: usize = 2_000;
 /// Entries of one page of `cron.list` and `cron.runs` when nobody says how many, and at most

@@ -1,10 +1,14 @@
 //! `cron` of `openclaw.json`: jobs that run by the clock.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Secret;
+use crate::limits::CRON_SESSION_RETENTION;
+use crate::spell::parse_interval;
 
 /// `cron`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -24,9 +28,36 @@ pub struct CronConfig {
     pub failure_alert: CronAlertConfig,
     /// Where every failure is told.
     pub failure_destination: Option<CronPlaceConfig>,
+    /// How long the sessions of single runs are kept (`24h`, `7d`), or false: for ever. A day when
+    /// absent.
+    pub session_retention: Option<CronRetention>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// `cron.sessionRetention`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum CronRetention {
+    /// `false`: for ever.
+    Limited(bool),
+    /// A time such as `24h`.
+    For(String),
+}
+
+impl CronConfig {
+    /// How long the sessions of single runs are kept; none: for ever. What can't be read counts
+    /// as absent.
+    pub fn retention(&self) -> Option<Duration> {
+        match &self.session_retention {
+            Some(CronRetention::Limited(false)) => None,
+            Some(CronRetention::For(text)) => {
+                Some(parse_interval(text).unwrap_or(CRON_SESSION_RETENTION))
+            }
+            Some(CronRetention::Limited(true)) | None => Some(CRON_SESSION_RETENTION),
+        }
+    }
 }
 
 /// `cron.retry`.
@@ -76,4 +107,24 @@ pub struct CronPlaceConfig {
     pub account_id: Option<String>,
     /// `announce` or `webhook`.
     pub mode: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn runs_are_kept_a_day_unless_somebody_says_otherwise() {
+        let check = |config: Value, expected: Option<u64>| {
+            let read: CronConfig = serde_json::from_value(config.clone()).unwrap();
+            assert_eq!(read.retention().map(|d| d.as_secs()), expected, "{config}");
+        };
+        check(json!({}), Some(86_400));
+        check(json!({ "sessionRetention": "7d" }), Some(7 * 86_400));
+        check(json!({ "sessionRetention": false }), None);
+        check(json!({ "sessionRetention": true }), Some(86_400));
+        check(json!({ "sessionRetention": "soon" }), Some(86_400));
+    }
 }

@@ -18,7 +18,8 @@ use tokio::time::sleep;
 use super::book::{self, After, Book};
 use super::{Ask, CronError, Parts, alert, announce, run, shown};
 use crate::hub::Event;
-use crate::limits::{CRON_JOBS_MAX, CRON_REMINDERS_MAX, CRON_TIMER_MAX};
+use crate::limits::{CRON_FORGET_INTERVAL_MS, CRON_JOBS_MAX, CRON_REMINDERS_MAX, CRON_TIMER_MAX};
+use crate::spell::millis;
 use crate::store::StoreError;
 use crate::store::cron::{
     self as disk, ArrivalRow, EndRow, JobRow, PayloadRow, ReminderRow, RunRow, RunningRow, WayRow,
@@ -63,6 +64,8 @@ pub(super) struct CronTask {
     turns: usize,
     /// Runs that clients asked for, to name them.
     manual: u64,
+    /// When old runs were forgotten last, ms.
+    forgot_ms: u64,
 }
 
 impl CronTask {
@@ -80,6 +83,7 @@ impl CronTask {
             running: FuturesUnordered::new(),
             turns: 0,
             manual: 0,
+            forgot_ms: 0,
         };
         for (key, reminder) in task.parts.store.read(disk::reminders)? {
             task.remind(key, &reminder);
@@ -131,6 +135,7 @@ impl CronTask {
 
     /// Takes what is due, and begins one job.
     async fn step(&mut self) {
+        self.forget_old_runs();
         if self.parts.is_enabled() {
             let due = self.book.take_due(self.parts.clock.now_ms());
             let due = due.into_iter().map(|id| Wanted { id, why: Why::Due });
@@ -141,6 +146,28 @@ impl CronTask {
         {
             self.begin(wanted).await;
         }
+    }
+
+    /// Now and then, beside everything else.
+    fn forget_old_runs(&mut self) {
+        let now_ms = self.parts.clock.now_ms();
+        if now_ms.saturating_sub(self.forgot_ms) < CRON_FORGET_INTERVAL_MS {
+            return;
+        }
+        self.forgot_ms = now_ms;
+        let Some(kept) = self.parts.config.current().cron.retention() else {
+            return;
+        };
+        let before_ms = now_ms.saturating_sub(millis(kept));
+        let sessions = self.parts.sessions.clone();
+        self.running.push(Box::pin(async move {
+            match sessions.forget_runs(before_ms).await {
+                Ok(0) => {}
+                Ok(gone) => tracing::info!(gone, "sessions of old cron runs are forgotten"),
+                Err(error) => tracing::warn!(%error, "old cron runs are not forgotten"),
+            }
+            None
+        }));
     }
 
     /// The first that may begin: turns of the agent wait for a place, reminders don't.

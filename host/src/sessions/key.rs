@@ -140,6 +140,12 @@ impl SessionKey {
         self.0.strip_prefix("agent:")?.split(':').next()
     }
 
+    /// The session of the job, if this is that of one of its runs.
+    pub fn cron_job(&self) -> Option<&str> {
+        let (job, _) = self.0.split_once(":run:")?;
+        self.rest().starts_with("cron:").then_some(job)
+    }
+
     /// What follows `agent:<agent>:`; the whole key for `global` and `unknown`.
     pub fn rest(&self) -> &str {
         let after = self

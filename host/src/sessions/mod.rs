@@ -9,6 +9,7 @@ pub mod archive;
 pub mod key;
 mod removal;
 pub mod renewal;
+mod retention;
 pub mod settings;
 pub mod shown;
 pub mod system_events;

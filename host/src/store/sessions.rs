@@ -392,6 +392,31 @@ pub async fn delete(
     store.write(job).await
 }
 
+/// Takes out the session of `key` and its transcript, unless it has changed since `before_ms` or
+/// the session of `owner` still has that transcript. False when it was left as it is.
+///
+/// # Errors
+/// [`StoreError`] when the database fails or a row is damaged.
+pub async fn forget(
+    store: &Store,
+    key: String,
+    owner: String,
+    before_ms: u64,
+) -> Result<bool, StoreError> {
+    let job = move |txn: &WriteTransaction| {
+        let Some(row) = row_in(txn, &key)?.filter(|row| row.updated_at < before_ms) else {
+            return Ok(false);
+        };
+        let owner = row_in(txn, &owner)?;
+        if owner.is_some_and(|owner| owner.session_id == row.session_id) {
+            return Ok(false);
+        }
+        transcripts::remove_in(txn, &row.session_id)?;
+        super::delete(txn, SESSIONS, &key)
+    };
+    store.write(job).await
+}
+
 #[cfg(test)]
 #[path = "sessions_tests.rs"]
 mod tests;

@@ -65,7 +65,7 @@ fn is_wanted(
     let kind_ok = match key.kind() {
         "global" => params.include_global == Some(true),
         "unknown" => params.include_unknown == Some(true),
-        _ => !(key.rest().starts_with("cron:") && key.rest().contains(":run:")),
+        _ => key.cron_job().is_none(),
     };
     let young = params
         .active_minutes

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::{ActiveHours, Config, HeartbeatConfig};
+use crate::spell;
 
 /// What the agent is asked when the configuration says nothing else.
 const DEFAULT_PROMPT: &str = "Read HEARTBEAT.md if it is in the workspace and do what it says. \
@@ -44,7 +45,7 @@ impl Settings {
     pub fn interval(&self) -> Option<Duration> {
         let every = match &self.keys.every {
             None => DEFAULT_INTERVAL,
-            Some(text) => parse_interval(text)?,
+            Some(text) => spell::parse_interval(text)?,
         };
         (!every.is_zero()).then_some(every)
     }
@@ -129,33 +130,6 @@ fn minute_of_day(zone: Option<&str>, now_ms: u64) -> u32 {
     u32::from(now.hour().unsigned_abs()) * 60 + u32::from(now.minute().unsigned_abs())
 }
 
-/// `30m`, `1h30m`, `90s`, `500ms`; a bare number counts minutes.
-fn parse_interval(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let number: u64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let unit = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let millis = match &rest[..unit] {
-            "ms" => 1,
-            "s" => 1_000,
-            "" | "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
-        rest = &rest[unit..];
-    }
-    Some(total)
-}
-
 /// An interval in the largest unit that fits; `disabled` for none.
 pub fn spell(every: Option<Duration>) -> String {
     match every.map(|e| e.as_secs()) {
@@ -189,12 +163,12 @@ mod tests {
             ("0m", 0),
         ] {
             assert_eq!(
-                parse_interval(text),
+                spell::parse_interval(text),
                 Some(Duration::from_secs(seconds)),
                 "{text}"
             );
         }
-        assert_eq!(parse_interval("soon"), None);
+        assert_eq!(spell::parse_interval("soon"), None);
         assert_eq!(spell(Some(Duration::from_secs(1800))), "30m");
         assert_eq!(spell(Some(Duration::from_secs(7200))), "2h");
         assert_eq!(spell(Some(Duration::from_secs(90))), "90s");
