@@ -11,11 +11,12 @@ use super::report::{Limit, Row};
 use super::{House, PATIENCE, Place};
 
 /// Round trips, one each [`PACE`].
-const TRIPS: usize = 2_000;
+const TRIPS: usize = 6_000;
 /// Messages come one after the other, not as fast as a loop can send.
 const PACE: Duration = Duration::from_millis(1);
-/// Between two faults. Each but the garbage costs the plugin its instance.
-const FAULT_PAUSE: Duration = Duration::from_millis(20);
+/// Between two faults: each but the garbage costs the plugin its instance, and no sooner is it
+/// started again.
+const FAULT_PAUSE: Duration = gateway_host::limits::PLUGIN_BACKOFF_FIRST;
 
 /// The 99th of a hundred round trips of a plugin beside a faulty one; the floor is without it.
 pub async fn neighbour(place: &Place) -> Row {
