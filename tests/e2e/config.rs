@@ -268,6 +268,10 @@ async fn a_first_start_makes_a_token() {
         !gateway.log().text().contains(&token),
         "the token is in the log"
     );
+    assert!(
+        !gateway.log().text().contains("restart only"),
+        "what was made at the start is taken for a change"
+    );
 }
 
 #[tokio::test]

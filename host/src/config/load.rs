@@ -21,6 +21,8 @@ use crate::files::write_private;
 pub enum ConfigError {
     /// The file is there but can't be read.
     Unreadable(PathBuf, std::io::Error),
+    /// A file can't be written.
+    Unwritable(PathBuf, std::io::Error),
     /// The text isn't JSON5; the text of the reason names line and column.
     Syntax(PathBuf, String),
     /// A value isn't what its key needs.
@@ -38,6 +40,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(path, e) => write!(f, "can't read {}: {e}", path.display()),
+            Self::Unwritable(path, e) => write!(f, "can't write {}: {e}", path.display()),
             Self::Syntax(path, e) => write!(f, "{} is not valid JSON5: {e}", path.display()),
             Self::Invalid { path, key, problem } => {
                 write!(f, "{}: {key}: {problem}", path.display())
@@ -384,7 +387,7 @@ fn resolve_auth(
 ///
 /// # Errors
 /// [`ConfigError`] when the file can't be written or has no place for the key.
-pub fn save_generated_token(file: &Path, clock: &Clock) -> Result<Secret, ConfigError> {
+pub fn save_generated_token(file: &Path, clock: &Clock) -> Result<(), ConfigError> {
     let token = crate::spell::hex(&clock.random::<24>());
     let document = Document::read(file)?;
     let mut tree = document.own.clone();
@@ -404,9 +407,7 @@ pub fn save_generated_token(file: &Path, clock: &Clock) -> Result<Secret, Config
     }
     place.insert("token".into(), Value::from(token.as_str()));
     let text = edit::rewrite(document.text.as_deref(), &document.own, &tree);
-    write_private(file, text.as_bytes())
-        .map_err(|e| ConfigError::Unreadable(file.to_path_buf(), e))?;
-    Ok(Secret::new(token))
+    write_private(file, text.as_bytes()).map_err(|e| ConfigError::Unwritable(file.to_path_buf(), e))
 }
 
 #[cfg(test)]

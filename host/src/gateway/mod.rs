@@ -114,7 +114,9 @@ fn start(options: &GatewayOptions) -> Result<(), StartError> {
         http::LockError::Io(..) => failure(e),
     })?;
     let log = start_log(&loaded.config, options.verbose)?;
-    make_token(&mut loaded, &clock)?;
+    if make_token(&loaded.config, &clock)? {
+        loaded = load(&sources).map_err(config_error)?;
+    }
     announce(&loaded);
     http::raise_socket_limit();
     let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
@@ -157,15 +159,17 @@ fn start_log(config: &Config, verbose: bool) -> Result<LogGuard, StartError> {
     .map_err(|e| failure(format!("can't write the log {shown}: {e}")))
 }
 
-/// A gateway in token mode has a token: made once, saved where clients look for it.
-fn make_token(loaded: &mut Loaded, clock: &Clock) -> Result<(), StartError> {
-    let auth = &mut loaded.config.gateway.auth;
-    if auth.mode == Some(AuthMode::Token) && auth.token.is_none() {
-        let file = &loaded.config.paths.config_file;
-        auth.token = Some(save_generated_token(file, clock).map_err(config_error)?);
-        tracing::info!(file = %file.display(), "a token was made and saved as gateway.auth.token");
+/// A gateway in token mode has a token: made once, saved where clients look for it. True when it
+/// was made and the configuration is another one.
+fn make_token(config: &Config, clock: &Clock) -> Result<bool, StartError> {
+    let auth = &config.gateway.auth;
+    if auth.mode != Some(AuthMode::Token) || auth.token.is_some() {
+        return Ok(false);
     }
-    Ok(())
+    let file = &config.paths.config_file;
+    save_generated_token(file, clock).map_err(config_error)?;
+    tracing::info!(file = %file.display(), "a token was made and saved as gateway.auth.token");
+    Ok(true)
 }
 
 fn announce(loaded: &Loaded) {
