@@ -5,6 +5,28 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+/// A moment of the wall clock, ms; what is no moment of the calendar reads as 1970.
+pub fn timestamp(ms: u64) -> Timestamp {
+    let millis = i64::try_from(ms).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The same where a person lives; in the system's zone when none, or no such zone, is named.
+pub fn local(ms: u64, zone: Option<&str>) -> Zoned {
+    let zone = zone
+        .and_then(|name| TimeZone::get(name).ok())
+        .unwrap_or_else(TimeZone::system);
+    timestamp(ms).to_zoned(zone)
+}
+
+/// Local time as models read it: `Sun 2026-11-22 19:00 UTC`.
+pub fn stamp(ms: u64, zone: Option<&str>) -> String {
+    local(ms, zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
+}
+
 /// The source of wall-clock time, identifiers and random bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

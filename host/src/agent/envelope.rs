@@ -3,10 +3,9 @@
 //! Called when a run begins. Clients never see it: the transcript keeps the plain text and the
 //! text for the model apart, so nothing has to be stripped by guessing.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use crate::clock::{stamp, timestamp};
 use crate::sessions::SystemEvent;
 
 /// One fenced block of facts the model must not take as instructions.
@@ -76,21 +75,6 @@ pub fn system_lines(events: &[SystemEvent]) -> String {
     } else {
         lines + "\n"
     }
-}
-
-fn timestamp(ms: u64) -> Timestamp {
-    let millis = i64::try_from(ms).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn stamp(now_ms: u64, zone: Option<&str>) -> String {
-    let zone = zone
-        .and_then(|name| TimeZone::get(name).ok())
-        .unwrap_or_else(TimeZone::system);
-    timestamp(now_ms)
-        .to_zoned(zone)
-        .strftime("%a %Y-%m-%d %H:%M %Z")
-        .to_string()
 }
 
 /// True for a text that begins with `[… YYYY-MM-DD HH:MM`.

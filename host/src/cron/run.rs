@@ -6,12 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::announce::{self, Missing};
 use super::{Parts, shown};
 use crate::agent::{Ending, Origin, RunOutcome, SubmitError, Turn};
+use crate::clock::stamp;
 use crate::config::Config;
 use crate::limits::{CRON_SUMMARY_CHARS_MAX, CRON_TURN_TIMEOUT};
 use crate::sessions::SessionKey;
@@ -136,13 +134,7 @@ async fn open_session(
 
 /// What the model reads: which job it is, the words, and what time it is.
 fn prompt(config: &Config, job: &JobRow, turn: &TurnRow, now_ms: u64) -> String {
-    let zone = config.agents.defaults.user_timezone.as_deref();
-    let zone = zone
-        .and_then(|name| TimeZone::get(name).ok())
-        .unwrap_or_else(TimeZone::system);
-    let millis = i64::try_from(now_ms).unwrap_or(i64::MAX);
-    let now = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
-    let now = now.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z");
+    let now = stamp(now_ms, config.agents.defaults.user_timezone.as_deref());
     format!(
         "[cron:{} {}] {}\nCurrent time: {now}",
         job.id, job.name, turn.message

@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
+use crate::clock;
 use crate::config::{ActiveHours, Config, HeartbeatConfig};
 use crate::spell;
 
@@ -121,12 +119,7 @@ fn minutes(text: &str) -> Option<u32> {
 }
 
 fn minute_of_day(zone: Option<&str>, now_ms: u64) -> u32 {
-    let zone = zone
-        .and_then(|name| TimeZone::get(name).ok())
-        .unwrap_or_else(TimeZone::system);
-    let millis = i64::try_from(now_ms).unwrap_or(i64::MAX);
-    let now = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
-    let now = now.to_zoned(zone);
+    let now = clock::local(now_ms, zone);
     u32::from(now.hour().unsigned_abs()) * 60 + u32::from(now.minute().unsigned_abs())
 }
 
@@ -195,7 +188,7 @@ mod tests {
             let agents = json!({ "defaults": { "userTimezone": "America/New_York",
                 "heartbeat": { "activeHours": hours } } });
             let config = config(agents);
-            let now: Timestamp = time.parse().unwrap();
+            let now: jiff::Timestamp = time.parse().unwrap();
             let now = u64::try_from(now.as_millisecond()).unwrap();
             of(&config, "main").unwrap().is_active_at(&config, now)
         };
