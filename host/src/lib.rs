@@ -36,6 +36,7 @@ pub mod tools;
 pub mod reload;
 pub mod timers;
 pub mod cron;
+pub mod import;
 pub mod methods;
 // ── edges: sockets
 pub mod connection;

@@ -6,11 +6,10 @@
 //! are never followed, and each read has a bound.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::clock::Clock;
 use crate::files;
 use crate::limits;
 
@@ -147,7 +146,7 @@ fn open(path: &Path) -> Result<Option<File>, FileError> {
 ///
 /// # Errors
 /// [`FileError`] as for [`read`]; the file is as it was then.
-pub fn write(folder: &Path, name: &str, text: &str, clock: &Clock) -> Result<Entry, FileError> {
+pub fn write(folder: &Path, name: &str, text: &str) -> Result<Entry, FileError> {
     let name = known(name).ok_or(FileError::Unsupported)?;
     if text.len() as u64 > limits::WORKSPACE_FILE_BYTES_MAX {
         let most = limits::WORKSPACE_FILE_BYTES_MAX;
@@ -156,23 +155,7 @@ pub fn write(folder: &Path, name: &str, text: &str, clock: &Clock) -> Result<Ent
     files::folder(folder)?;
     let path = folder.join(name);
     open(&path)?;
-    // A name that nobody can have put a link at.
-    let temporary = folder.join(format!(".{name}.{}.tmp", clock.uuid()));
-    let written = (|| {
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, &path)
-    })();
-    if let Err(error) = written {
-        std::fs::remove_file(&temporary).ok();
-        return Err(error.into());
-    }
+    files::write_private(&path, text.as_bytes())?;
     Ok(entry(folder, name))
 }
 
@@ -241,7 +224,7 @@ mod tests {
         let dir = folder();
         let at = dir.path().join("new");
         assert_eq!(read(&at, "SOUL.md").unwrap(), None);
-        let entry = write(&at, "SOUL.md", "# Soul\n", &Clock::system()).unwrap();
+        let entry = write(&at, "SOUL.md", "# Soul\n").unwrap();
         assert_eq!(entry.facts.unwrap().0, 7);
         assert_eq!(read(&at, "SOUL.md").unwrap().unwrap(), "# Soul\n");
         let names: Vec<_> = list(&at)
@@ -251,8 +234,8 @@ mod tests {
         assert_eq!(names.len(), 7, "{names:?}");
         assert_eq!(names[1], ("SOUL.md", true));
         assert_eq!(names[6], ("MEMORY.md", false));
-        write(&at, "memory.md", "m", &Clock::system()).unwrap();
-        write(&at, "BOOTSTRAP.md", "b", &Clock::system()).unwrap();
+        write(&at, "memory.md", "m").unwrap();
+        write(&at, "BOOTSTRAP.md", "b").unwrap();
         let names: Vec<_> = list(&at).into_iter().map(|e| e.name).collect();
         assert_eq!(names[6..], ["BOOTSTRAP.md", "memory.md"]);
     }
@@ -275,7 +258,7 @@ mod tests {
                 matches!(&read, Err(FileError::Unsafe(told)) if told == why),
                 "{read:?}"
             );
-            let written = write(at, name, "x", &Clock::system());
+            let written = write(at, name, "x");
             assert!(
                 matches!(&written, Err(FileError::Unsafe(told)) if told == why),
                 "{written:?}"
@@ -295,7 +278,7 @@ mod tests {
         let dir = folder();
         let most = usize::try_from(limits::WORKSPACE_FILE_BYTES_MAX).unwrap();
         let large = "x".repeat(most + 1);
-        assert!(write(dir.path(), "SOUL.md", &large, &Clock::system()).is_err());
+        assert!(write(dir.path(), "SOUL.md", &large).is_err());
         std::fs::write(dir.path().join("SOUL.md"), &large).unwrap();
         assert!(read(dir.path(), "SOUL.md").is_err());
         std::fs::write(dir.path().join("USER.md"), b"\xff").unwrap();

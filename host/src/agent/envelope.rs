@@ -78,7 +78,7 @@ pub fn system_lines(events: &[SystemEvent]) -> String {
 }
 
 /// True for a text that begins with `[… YYYY-MM-DD HH:MM`.
-fn has_stamp(message: &str) -> bool {
+pub fn has_stamp(message: &str) -> bool {
     let Some(inside) = message.strip_prefix('[').and_then(|m| m.split_once(']')) else {
         return false;
     };

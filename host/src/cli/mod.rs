@@ -11,11 +11,13 @@ mod args;
 mod call;
 mod channels;
 mod client;
+mod config;
 mod cron;
 mod devices;
 mod error;
 mod gateway;
 mod health;
+mod import;
 mod json;
 mod logs;
 mod output;
@@ -84,6 +86,8 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::System(command) => system::run(command, screen),
         Command::Wake(args) => system::wake(args, screen),
         Command::Logs(args) => logs::run(args, screen),
+        Command::Config(command) => return config::run(command, screen),
+        Command::Import(args) => import::run(args, screen),
         Command::Qr(args) => qr::run(args, screen),
         Command::Plugins(command) => return plugins::run(command, screen),
         Command::Channels(ChannelsCommand::Status(args)) => channels::run(args, screen),

@@ -250,6 +250,7 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
     }
     add("gateway.controlUi", &config.gateway.control_ui.other);
     add("session", &config.session.other);
+    add("session.sendPolicy", &config.session.send_policy.other);
     add("agents", &config.agents.other);
     add("agents.defaults", &config.agents.defaults.other);
     add(

@@ -20,6 +20,7 @@ mod redact;
 mod reference;
 mod schema;
 mod secret;
+mod send_policy;
 mod startable;
 mod types;
 
@@ -46,6 +47,7 @@ pub use paths::{Paths, from_home};
 pub use redact::{Redaction, restore};
 pub use schema::{ChannelSchema, FileSchema};
 pub use secret::Secret;
+pub use send_policy::{SendAction, SendMatch, SendPolicyConfig, SendRule};
 pub use startable::check_startable;
 pub use types::*;
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::messages::MessagesConfig;
-use super::{CronConfig, Dotenv, GatewayConfig, HeartbeatConfig, Paths, Secret};
+use super::{CronConfig, Dotenv, GatewayConfig, HeartbeatConfig, Paths, Secret, SendPolicyConfig};
 
 /// The whole configuration in force.
 #[derive(Clone, Debug)]
@@ -90,6 +90,8 @@ pub struct SessionConfig {
     pub identity_links: BTreeMap<String, Vec<String>>,
     /// Another alias of the main session.
     pub main_key: Option<String>,
+    /// Which conversations may be written to.
+    pub send_policy: SendPolicyConfig,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,

@@ -318,7 +318,7 @@ fn alert_row(alert: wire::CronFailureAlert) -> AlertRow {
 }
 
 /// What a client may set of a job's past and next run; whether it runs is not its business.
-fn change_state(state: &mut StateRow, change: wire::CronState) {
+pub(super) fn change_state(state: &mut StateRow, change: wire::CronState) {
     state.next_ms = change.next_run_at_ms.or(state.next_ms);
     state.last_ms = change.last_run_at_ms.or(state.last_ms);
     state.last_error = change.last_error.or(state.last_error.take());

@@ -16,6 +16,7 @@ mod list;
 mod run;
 mod schedule;
 mod shown;
+pub mod stored;
 mod task;
 mod webhook;
 #[cfg(test)]

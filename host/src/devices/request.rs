@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 
 use gateway_schemas::devices::{DeviceTokenInfo, PairedDevice, PairingRequest};
 
-use crate::auth::scopes;
+use sha2::{Digest as _, Sha256};
+
 use crate::auth::signature::normalise_metadata;
+use crate::auth::{scopes, secret};
 use crate::limits::{
     DEVICE_SCOPES_MAX, DEVICE_TEXT_BYTES_MAX, PAIRING_PENDING_MAX, PAIRING_TTL_MS, TOKEN_OVERLAP_MS,
 };
+use crate::spell::hex;
 use crate::store::devices::{
     About, DeviceChanges, DeviceRecord, PendingRecord, PreviousToken, SetupCodeRecord, TokenRecord,
 };
@@ -293,6 +296,7 @@ pub fn new_token(
         revoked_at_ms: None,
         last_used_at_ms: None,
         previous: None,
+        imported: None,
     }
 }
 
@@ -312,6 +316,13 @@ pub fn rotated_token(
         }),
         ..new_token(old, scopes, now, generation)
     }
+}
+
+/// Whether this is the token that the device had before its record was imported; constant time.
+pub fn is_imported(own: &TokenRecord, token: &str) -> bool {
+    let sent = || hex(&Sha256::digest(token.trim()));
+    let imported = own.imported.as_deref();
+    imported.is_some_and(|hash| secret::equal(hash, &sent()))
 }
 
 /// The rotated token, while it still works.

@@ -55,10 +55,13 @@ pub async fn agent(call: Call) -> Outcome {
         }
     };
     let row = match &chosen {
-        Ok(chosen) => call.parts.sessions.get(&chosen.key).map_err(failed)?,
+        Ok(chosen) => {
+            let row = call.parts.sessions.get(&chosen.key).map_err(failed)?;
+            delivery::check_send_policy(&config, &chosen.key, row.as_ref())?;
+            row
+        }
         Err(_) => None,
     };
-    delivery::check_send_policy(&config, row.as_ref())?;
     let route = match params.deliver {
         Some(true) => Some(Route::chosen(
             &call.parts,

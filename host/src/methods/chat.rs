@@ -71,7 +71,7 @@ pub async fn send(call: Call) -> Outcome {
     let images =
         pictures(attachments).map_err(|why| GatewayError::invalid(format!("Error: {why}")))?;
     let row = call.parts.sessions.get(&key).map_err(failed)?;
-    delivery::check_send_policy(&config, row.as_ref())?;
+    delivery::check_send_policy(&config, &key, row.as_ref())?;
     if is_stop_word(&text) {
         let (owner, admin) = who(&call);
         return abort_runs(&call, &key, None, AbortBy::ClientStopWord { owner, admin }).await;

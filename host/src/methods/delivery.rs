@@ -10,7 +10,7 @@ use crate::channels::{SendRequest, catalogue};
 use crate::config::Config;
 use crate::dedupe::Answer;
 use crate::error::GatewayError;
-use crate::sessions::{RouteRow, SessionRow};
+use crate::sessions::{RouteRow, SessionKey, SessionRow, send_policy};
 
 /// The channel that stands for the session's last route.
 const LAST: &str = "last";
@@ -112,21 +112,15 @@ pub async fn deliver(parts: &Parts, route: &Route, run_id: &str, text: &str) -> 
         .map_err(|error| error.to_string())
 }
 
-/// Refuses a session that may not be written to: by its own setting, else by
-/// `session.sendPolicy.default`.
-pub fn check_send_policy(config: &Config, row: Option<&SessionRow>) -> Result<(), GatewayError> {
-    let own = row.and_then(|row| row.settings.words.get("sendPolicy"));
-    let policy = config
-        .session
-        .other
-        .get("sendPolicy")
-        .and_then(|policy| policy.get("default"));
-    let policy = own
-        .map(String::as_str)
-        .or(policy.and_then(|policy| policy.as_str()));
-    match policy {
-        Some("deny") => Err(GatewayError::invalid("send blocked by session policy")),
-        _ => Ok(()),
+/// Refuses a session that may not be written to.
+pub fn check_send_policy(
+    config: &Config,
+    key: &SessionKey,
+    row: Option<&SessionRow>,
+) -> Result<(), GatewayError> {
+    match send_policy::is_denied(config, key, row) {
+        true => Err(GatewayError::invalid("send blocked by session policy")),
+        false => Ok(()),
     }
 }
 

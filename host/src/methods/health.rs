@@ -43,44 +43,46 @@ pub async fn status(call: Call) -> Outcome {
     let parts = &call.parts;
     let config = parts.config.current();
     let now = parts.clock.now_ms();
-    let rows = parts
-        .sessions
-        .all()
-        .map_err(|e| GatewayError::unavailable("Error: the session store failed").caused_by(e))?;
     let is_admin = call.caller.is_admin();
-    let shown = |rows: &mut dyn Iterator<Item = &(SessionKey, SessionRow)>| -> Vec<StatusSession> {
+    let counted = |agent: Option<&str>| -> Result<(u64, Vec<StatusSession>), GatewayError> {
         let most = if is_admin { RECENT_SESSIONS } else { 0 };
-        rows.take(most)
-            .map(|(key, row)| session(key, row, now))
-            .collect()
+        let summary = parts.sessions.summary(agent, most);
+        let summary = summary.map_err(|e| {
+            GatewayError::unavailable("Error: the session store failed").caused_by(e)
+        })?;
+        let recent = summary.recent.iter();
+        let recent = recent.map(|(key, row)| session(key, row, now)).collect();
+        Ok((summary.count, recent))
     };
     let agents = config.agents.ids();
     let by_agent = agents.iter().map(|id| {
-        let own = || rows.iter().filter(|(key, _)| key.agent_id() == Some(*id));
-        StatusAgentSessions {
+        let (count, recent) = counted(Some(*id))?;
+        Ok(StatusAgentSessions {
             agent_id: (*id).to_owned(),
             path: if is_admin {
                 sessions_path(&config, id)
             } else {
                 "[redacted]".into()
             },
-            count: own().count() as u64,
-            recent: shown(&mut own()),
-        }
+            count,
+            recent,
+        })
     });
+    let by_agent = by_agent.collect::<Result<_, GatewayError>>()?;
+    let (count, recent) = counted(None)?;
     let sessions = StatusSessions {
         paths: agents
             .iter()
             .filter(|_| is_admin)
             .map(|id| sessions_path(&config, id))
             .collect(),
-        count: rows.len() as u64,
+        count,
         defaults: StatusSessionDefaults {
             model: model(&config).filter(|_| is_admin),
             context_tokens: None,
         },
-        recent: shown(&mut rows.iter()),
-        by_agent: by_agent.collect(),
+        recent,
+        by_agent,
     };
     Reply::of(&Status {
         runtime_version: Some(crate::VERSION.into()),

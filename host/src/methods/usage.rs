@@ -1,7 +1,7 @@
 //! `sessions.usage`, `sessions.usage.timeseries`, `sessions.usage.logs`, `usage.cost`,
 //! `usage.status`: what conversations used, read from their transcripts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use gateway_schemas::usage as wire;
 use serde_json::Value;
@@ -62,11 +62,12 @@ pub async fn sessions(call: Call) -> Outcome {
         };
         rows.retain(|(_, row)| row.updated_at >= from);
         rows.truncate(limit);
-        let mut sum = Sum::default();
+        let (mut sum, mut counted) = (Sum::default(), HashSet::new());
         let mut shown = Vec::with_capacity(rows.len());
         for (key, row) in &rows {
-            let entries = all.entries(row, from, to)?;
-            shown.push(sum.add(&config, key, row, &entries, &days));
+            let own = all.entries(row, (from, to), &mut HashSet::new())?;
+            let new = all.entries(row, (from, to), &mut counted)?;
+            shown.push(sum.add(&config, key, row, (&own, &new), &days));
         }
         Ok(wire::SessionsUsage {
             updated_at: now,
@@ -94,12 +95,14 @@ impl Sum {
         config: &Config,
         key: &SessionKey,
         row: &SessionRow,
-        entries: &[Entry],
+        (entries, new): (&[Entry], &[Entry]),
         days: &Days,
     ) -> wire::SessionUsageRow {
         let mut own = Tally::default();
         own.add(entries, days);
-        self.all.add(entries, days);
+        self.all.add(new, days);
+        let mut fresh = Tally::default();
+        fresh.add(new, days);
         let shown = shown::row(key, row);
         let agent = key.agent_id().map(str::to_owned);
         let places = [
@@ -107,8 +110,8 @@ impl Sum {
             (&mut self.by_channel, &shown.channel),
         ];
         for (sums, name) in places {
-            if let Some(name) = name.as_ref().filter(|_| !entries.is_empty()) {
-                own.add_to(sums.entry(name.clone()).or_default());
+            if let Some(name) = name.as_ref().filter(|_| !new.is_empty()) {
+                fresh.add_to(sums.entry(name.clone()).or_default());
             }
         }
         wire::SessionUsageRow {
@@ -156,10 +159,10 @@ pub async fn cost(call: Call) -> Outcome {
     let (from, to) = range.map_err(refused)?;
     let sessions = call.parts.sessions.clone();
     let answer = blocking(move || {
-        let mut tally = Tally::default();
+        let (mut tally, mut counted) = (Tally::default(), HashSet::new());
         for (_, row) in sessions.all()? {
             if row.updated_at >= from {
-                tally.add(&sessions.entries(&row, from, to)?, &zone);
+                tally.add(&sessions.entries(&row, (from, to), &mut counted)?, &zone);
             }
         }
         Ok(wire::UsageCost {
@@ -196,7 +199,8 @@ pub async fn timeseries(call: Call) -> Outcome {
     let none = || GatewayError::invalid(format!("No transcript found for session: {key}"));
     let row = row.ok_or_else(none)?;
     let (sessions, same_row) = (call.parts.sessions.clone(), row.clone());
-    let entries = blocking(move || sessions.entries(&same_row, 0, u64::MAX)).await?;
+    let entries =
+        blocking(move || sessions.entries(&same_row, (0, u64::MAX), &mut HashSet::new())).await?;
     if entries.is_empty() {
         return Err(none());
     }

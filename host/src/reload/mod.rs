@@ -7,6 +7,7 @@
 
 mod plan;
 mod task;
+pub mod text;
 mod view;
 mod watch;
 

@@ -9,10 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::plan::{Effect, differences, effect};
 use super::watch::Watch;
-use super::{Applied, Base, DoorOrder, Parts, ReloadError, Write, view};
+use super::{Applied, Base, DoorOrder, Parts, ReloadError, Write, text, view};
 use crate::config::{
-    AuthMode, Config, Document, Loaded, check_startable, load, load_document, merge_patch,
-    parse_object, restore, rewrite,
+    AuthMode, Config, Document, Loaded, load, merge_patch, parse_object, restore, rewrite,
 };
 use crate::files::write_private;
 use crate::hub::SECRET_CHANGED;
@@ -112,8 +111,7 @@ impl ReloadTask {
 
     async fn read(&self) -> Result<Loaded, ReloadError> {
         let options = self.parts.options.clone();
-        let read = tokio::task::spawn_blocking(move || load(&options)).await;
-        Ok(read.map_err(|_| ReloadError::Ended)??)
+        Ok(blocking(move || load(&options)).await??)
     }
 
     async fn reload(&mut self, why: Why) -> Result<Applied, ReloadError> {
@@ -135,7 +133,7 @@ impl ReloadTask {
 
     /// Puts another configuration in force, or leaves everything as it was.
     async fn put_in_force(&mut self, loaded: Loaded, why: Why) -> Result<Applied, ReloadError> {
-        startable(&loaded.config)?;
+        text::startable(&loaded.config)?;
         let current = self.parts.config.current();
         let changed = differences(&self.parts.loaded.resolved, &loaded.resolved);
         let next = kept(&current, loaded.config.clone());
@@ -185,24 +183,31 @@ impl ReloadTask {
     /// Changes the file: checked, written, put in force. The former text is kept beside it.
     async fn write(&mut self, base: Base, write: Write) -> Result<Applied, ReloadError> {
         let file = self.parts.config.current().paths.config_file.clone();
-        let former = Document::read_or_raw(&file)?;
-        check_base(&base, &former)?;
-        let text = text_of(write, &former)?;
+        let path = file.clone();
+        let read = move || {
+            let former = Document::read_or_raw(&path)?;
+            check_base(&base, &former)?;
+            let text = text_of(write, &former)?;
+            Ok::<_, ReloadError>((former, text))
+        };
+        let (former, text) = blocking(read).await??;
         let loaded = self.check(&file, &text).await?;
         let same = former.text.as_deref() == Some(&text);
-        let unwritable = |e| ReloadError::Unusable(format!("can't write {}: {e}", file.display()));
         if !same {
-            keep_and_write(&file, &former, &text).map_err(unwritable)?;
+            let (path, former) = (file.clone(), former.clone());
+            let written = blocking(move || text::write(&path, &former, &text)).await?;
+            let unwritable = |e| format!("can't write {}: {e}", file.display());
+            written.map_err(|e| ReloadError::Unusable(unwritable(e)))?;
         }
         self.watch.seen_all().await;
         let done = self.put_in_force(loaded, Why::Watched).await;
         if done.is_err() && !same {
             // The sockets could not be had: the file goes back to what is in force.
-            let back = match &former.text {
+            let back = blocking(move || match &former.text {
                 Some(text) => write_private(&file, text.as_bytes()),
                 None => std::fs::remove_file(&file),
-            };
-            if let Err(error) = back {
+            });
+            if let Err(error) = back.await? {
                 tracing::error!(%error, "the former configuration could not be written back");
             }
             self.watch.seen_all().await;
@@ -210,24 +215,12 @@ impl ReloadTask {
         done
     }
 
-    /// Everything that can be said against a text before it is written. What can't be read is
-    /// told in the words of the schema, where it has some.
+    /// Everything that can be said against a text before it is written.
     async fn check(&self, file: &Path, text: &str) -> Result<Loaded, ReloadError> {
-        let document = Document::of_text(file, text.to_owned())?;
         let options = self.parts.options.clone();
-        let candidate = document.clone();
-        let load = tokio::task::spawn_blocking(move || load_document(&options, candidate));
-        let loaded = load
-            .await
-            .map_err(|_| ReloadError::Ended)?
-            .map_err(|error| {
-                let issues = view::schema(&self.parts.channels).issues(&document.tree);
-                if issues.is_empty() {
-                    return ReloadError::from(error);
-                }
-                ReloadError::Invalid(view::issues(issues))
-            })?;
-        startable(&loaded.config)?;
+        let schema = view::schema(&self.parts.channels);
+        let (file, text) = (file.to_path_buf(), text.to_owned());
+        let loaded = blocking(move || text::check(&options, &schema, &file, text)).await??;
         self.object(&loaded.config).await?;
         Ok(loaded)
     }
@@ -237,17 +230,25 @@ impl ReloadTask {
         let (channels, next) = (self.parts.channels.clone(), next.clone());
         let current = self.parts.config.current();
         // Credentials are read from files.
-        let compare = tokio::task::spawn_blocking(move || {
+        let compare = move || {
             let known = channels.objections(&current);
             let all = channels.objections(&next).into_iter();
             all.filter(|one| !known.contains(one)).collect::<Vec<_>>()
-        });
-        let new = compare.await.map_err(|_| ReloadError::Ended)?;
+        };
+        let new = blocking(compare).await?;
         if new.is_empty() {
             return Ok(());
         }
         Err(ReloadError::Invalid(view::issues(new)))
     }
+}
+
+/// Reads and writes files where that holds nobody up. What was begun is done to its end.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReloadError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| ReloadError::Ended)
 }
 
 fn check_base(base: &Base, former: &Document) -> Result<(), ReloadError> {
@@ -291,14 +292,6 @@ fn text_of(write: Write, former: &Document) -> Result<String, ReloadError> {
     }
 }
 
-fn startable(config: &Config) -> Result<(), ReloadError> {
-    check_startable(config).map_err(|why| {
-        let file = format!("{}: ", config.paths.config_file.display());
-        let why = why.strip_prefix(&file).unwrap_or(&why).to_owned();
-        ReloadError::Invalid(view::issues(vec![(String::new(), why)]))
-    })
-}
-
 /// The next configuration with what can't change under a running gateway as it is.
 fn kept(current: &Config, mut next: Config) -> Config {
     let (was, is) = (&current.gateway.auth, &mut next.gateway.auth);
@@ -337,17 +330,4 @@ fn tell(applied: &Applied, loaded: &Loaded) {
         let keys = applied.after_restart.join(", ");
         tracing::warn!(keys, "changed keys that count after a restart only");
     }
-}
-
-/// Writes the file; the former text stays beside it as `….bak`.
-fn keep_and_write(file: &Path, former: &Document, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        crate::files::private_dir(folder)?;
-    }
-    if let Some(former) = &former.text {
-        let mut name = file.as_os_str().to_owned();
-        name.push(".bak");
-        write_private(Path::new(&name), former.as_bytes())?;
-    }
-    write_private(file, text.as_bytes())
 }

@@ -15,8 +15,9 @@ use super::reply::Answer;
 use crate::agent::envelope::Facts;
 use crate::agent::{AbortBy, Ending, Origin, RunOutcome, SubmitError, Turn, stop_words};
 use crate::channels::{Account, backoff};
+use crate::config::Config;
 use crate::limits::{ROUTER_RETRY_FIRST, ROUTER_RETRY_MOST, TYPING_INTERVAL};
-use crate::sessions::SessionKey;
+use crate::sessions::{SessionKey, send_policy};
 use crate::store::journal::{ChatKind, Entry, JournalId, Message};
 use crate::store::sessions::{ChatFacts, RouteRow};
 
@@ -64,7 +65,9 @@ impl Router {
                 let agent = config.agents.default_id();
                 let place = Place::of_message(&entry.message);
                 let key = place.session(&config, agent, channel, account_id);
-                if stop_words::is_stop_word(&entry.message.text) {
+                if self.is_denied(&config, &key) {
+                    (front, Way::Drop("session.sendPolicy denies"))
+                } else if stop_words::is_stop_word(&entry.message.text) {
                     // Its own lane: it must not wait for the run that it is to stop.
                     (format!("stop {key}"), Way::Stop(account, key))
                 } else {
@@ -78,6 +81,12 @@ impl Router {
             lane,
             way,
         }
+    }
+
+    /// Whether nothing is to be said in a session. One that can't be read is not judged here.
+    fn is_denied(&self, config: &Config, key: &SessionKey) -> bool {
+        let row = self.parts.sessions.get(key).ok().flatten();
+        send_policy::is_denied(config, key, row.as_ref())
     }
 
     /// Takes a sorted message to its end.

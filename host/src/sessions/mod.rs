@@ -10,6 +10,7 @@ pub mod key;
 mod removal;
 pub mod renewal;
 mod retention;
+pub mod send_policy;
 pub mod settings;
 pub mod shown;
 pub mod system_events;
@@ -18,10 +19,12 @@ pub mod usage;
 
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
+use crate::limits::SESSION_EARLIER_MAX;
 use crate::store::sessions::{self as disk, BodyRow, InputRow};
 use crate::store::transcripts::{self, Beside};
-use crate::store::{Store, StoreError, cron};
+use crate::store::{Store, StoreError, cron, session_order};
 
+pub use crate::store::session_order::Search;
 pub use crate::store::transcripts::Appended;
 pub use accepted::Accepted;
 pub use disk::{
@@ -50,11 +53,11 @@ pub struct Sessions {
     system_events: SystemEvents,
 }
 
-/// How many sessions an agent has and which changed last.
-#[derive(Clone, Debug, PartialEq)]
+/// How many sessions there are and which changed last.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// All sessions of the agent.
-    pub count: usize,
+    /// All of them.
+    pub count: u64,
     /// The newest, newest first.
     pub recent: Vec<(SessionKey, SessionRow)>,
 }
@@ -139,16 +142,43 @@ impl Sessions {
             .collect())
     }
 
-    /// How many sessions `agent` has, and the `recent_max` newest of them.
+    /// The newest sessions first, as far as `search` reaches, of those that `by_key` and `by_row`
+    /// want; the rest is not read.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub fn summary(&self, agent: &str, recent_max: usize) -> Result<Summary, StoreError> {
-        let mut recent = self.all()?;
-        recent.retain(|(key, _)| key.agent_id() == Some(agent));
-        let count = recent.len();
-        recent.truncate(recent_max);
-        Ok(Summary { count, recent })
+    pub fn newest(
+        &self,
+        search: Search<'_>,
+        by_key: impl Fn(&SessionKey) -> bool,
+        by_row: impl Fn(&SessionKey, &SessionRow) -> bool,
+    ) -> Result<Vec<(SessionKey, SessionRow)>, StoreError> {
+        let rows = session_order::newest(
+            &self.store,
+            search,
+            |key| by_key(&SessionKey::from_store(key)),
+            |key, row| by_row(&SessionKey::from_store(key), row),
+        )?;
+        let known = rows.into_iter();
+        Ok(known
+            .map(|(key, row)| (SessionKey::from_store(&key), row))
+            .collect())
+    }
+
+    /// How many sessions there are, or `agent` has, and the `recent_max` newest of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub fn summary(&self, agent: Option<&str>, recent_max: usize) -> Result<Summary, StoreError> {
+        let search = Search {
+            agent,
+            since_ms: 0,
+            limit: recent_max,
+        };
+        Ok(Summary {
+            count: session_order::count(&self.store, agent)?,
+            recent: self.newest(search, |_| true, |_, _| true)?,
+        })
     }
 
     /// Changes a session, creating it when it does not exist yet.
@@ -440,7 +470,10 @@ pub fn gateway_text(text: &str, model: &str) -> AssistantRow {
 }
 
 fn renewed(row: &mut SessionRow, session_id: String) {
-    row.session_id = session_id;
+    let left = std::mem::replace(&mut row.session_id, session_id);
+    row.earlier.push(left);
+    let excess = row.earlier.len().saturating_sub(SESSION_EARLIER_MAX);
+    row.earlier.drain(..excess);
     row.system_sent = false;
     row.aborted_last_run = false;
     row.tokens = Some(TokensRow::default());

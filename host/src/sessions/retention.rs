@@ -4,7 +4,7 @@
 use super::{SessionKey, Sessions};
 use crate::limits::CRON_FORGET_MAX;
 use crate::store::StoreError;
-use crate::store::sessions as disk;
+use crate::store::{session_order, sessions as disk};
 
 impl Sessions {
     /// Forgets what single runs said that ended before `before_ms`, a bounded number at a time; the
@@ -13,18 +13,14 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn forget_runs(&self, before_ms: u64) -> Result<usize, StoreError> {
-        let rows = self.all()?.into_iter();
-        let old = rows.filter(|(_, row)| row.updated_at < before_ms);
-        let runs: Vec<(SessionKey, String)> = old
-            .filter_map(|(key, _)| {
-                let job = key.cron_job()?.to_owned();
-                Some((key, job))
-            })
-            .collect();
+        let is_run = |key: &str| SessionKey::from_store(key).cron_job().is_some();
         let mut gone = 0;
         // Oldest first; what is left over is for the next time.
-        for (key, job) in runs.into_iter().rev() {
-            let forgotten = disk::forget(&self.store, key.to_string(), job, before_ms).await?;
+        for key in session_order::oldest(&self.store, before_ms, is_run)? {
+            let Some(job) = SessionKey::from_store(&key).cron_job().map(str::to_owned) else {
+                continue;
+            };
+            let forgotten = disk::forget(&self.store, key, job, before_ms).await?;
             gone += usize::from(forgotten);
             if gone >= CRON_FORGET_MAX {
                 break;

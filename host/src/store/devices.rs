@@ -71,6 +71,10 @@ pub struct TokenRecord {
     pub last_used_at_ms: Option<u64>,
     /// The token before a rotation, while it works beside this one.
     pub previous: Option<PreviousToken>,
+    /// Hex SHA-256 of a token that came with an imported state folder and works beside this one,
+    /// until it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
 }
 
 /// A rotated token that still works for a while.

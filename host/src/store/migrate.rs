@@ -1,16 +1,25 @@
 //! Brings a database file to the layout of this program, or refuses it.
 
-use redb::{Database, ReadableTable};
+use redb::{Database, ReadableTable, WriteTransaction};
 
-use super::{StoreError, decode, put_json, tables};
+use super::{StoreError, decode, put_json, session_order, tables};
 
-/// The layout that this program writes. Raise it together with a step in [`prepare`].
-const LAYOUT: u32 = 1;
+/// The layout that this program writes: one more than there are steps.
+const LAYOUT: u32 = STEPS.len() as u32 + 1;
 
-/// Creates missing tables and checks the layout's version.
+type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
+
+/// What leads from each layout to the next, from the first one on.
+const STEPS: [Step; 1] = [
+    // 2: sessions in order of their last change.
+    session_order::build,
+];
+
+/// Creates missing tables, and takes the steps that a file of an earlier gateway needs: all in one
+/// transaction.
 ///
 /// # Errors
-/// [`StoreError::Newer`] for a file of a later gateway; [`StoreError::Io`] otherwise.
+/// [`StoreError::Newer`] for a file of a later gateway; [`StoreError`] otherwise.
 pub(super) fn prepare(db: &Database) -> Result<(), StoreError> {
     let txn = db.begin_write()?;
     for table in tables::ALL {
@@ -21,16 +30,15 @@ pub(super) fn prepare(db: &Database) -> Result<(), StoreError> {
         .get("layout")?
         .map(|v| decode("meta", "layout", v.value()))
         .transpose()?;
-    match found {
-        Some(LAYOUT) => {}
-        None => put_json(&txn, tables::META, "layout", &LAYOUT)?,
-        Some(found) => {
-            return Err(StoreError::Newer {
-                found,
-                known: LAYOUT,
-            });
-        }
+    let found = found.unwrap_or(LAYOUT);
+    if found > LAYOUT || found == 0 {
+        let known = LAYOUT;
+        return Err(StoreError::Newer { found, known });
     }
+    for step in STEPS.iter().skip(found as usize - 1) {
+        step(&txn)?;
+    }
+    put_json(&txn, tables::META, "layout", &LAYOUT)?;
     txn.commit()?;
     Ok(())
 }

@@ -13,6 +13,7 @@ mod migrate;
 pub mod outbox;
 pub mod senders;
 pub mod plugin_kv;
+pub mod session_order;
 pub mod sessions;
 pub mod tables;
 pub mod voice;

@@ -1,13 +1,15 @@
 //! Sessions on disk, and the types of what they hold; their messages are in [`super::transcripts`].
 //!
-//! Called by `crate::sessions` alone. One table: the row of each session by its key.
+//! Called by `crate::sessions` alone. One table: the row of each session by its key; its order by
+//! time is in [`super::session_order`].
 
 use redb::{ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::session_order as order;
 use super::tables::SESSIONS;
 use super::transcripts::{self, Extent};
-use super::{Store, StoreError, decode, get_json, put_json};
+use super::{Store, StoreError, decode, get_json};
 
 /// One session as stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +17,9 @@ use super::{Store, StoreError, decode, get_json, put_json};
 pub struct SessionRow {
     /// Names the transcript; a reset gives a new one.
     pub session_id: String,
+    /// Transcripts before a reset, the oldest first: what was used in them still counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
     /// Last change, ms.
     pub updated_at: u64,
     /// Who talks here, as far as a provider said.
@@ -342,7 +347,26 @@ pub(super) fn put_row(
     key: &str,
     row: &SessionRow,
 ) -> Result<(), StoreError> {
-    put_json(txn, SESSIONS, key, row)
+    let bytes = serde_json::to_vec(row).map_err(|e| StoreError::Io(Box::new(e)))?;
+    let was = {
+        let mut table = txn.open_table(SESSIONS)?;
+        let old = table.insert(key, bytes.as_slice())?;
+        old.and_then(|old| order::changed_at(old.value()))
+    };
+    order::moved(txn, key, was, Some(row.updated_at))
+}
+
+/// Takes a session's row out: the only place that does. True when there was one.
+fn remove_row(txn: &WriteTransaction, key: &str) -> Result<bool, StoreError> {
+    let was = {
+        let mut table = txn.open_table(SESSIONS)?;
+        let Some(old) = table.remove(key)? else {
+            return Ok(false);
+        };
+        order::changed_at(old.value())
+    };
+    order::moved(txn, key, was, None)?;
+    Ok(true)
 }
 
 /// Reads a session's row inside a write.
@@ -386,7 +410,7 @@ pub async fn delete(
         if with_transcript {
             transcripts::remove_in(txn, &row.session_id)?;
         }
-        super::delete(txn, SESSIONS, &key)?;
+        remove_row(txn, &key)?;
         Ok(Deleted::Gone)
     };
     store.write(job).await
@@ -412,7 +436,7 @@ pub async fn forget(
             return Ok(false);
         }
         transcripts::remove_in(txn, &row.session_id)?;
-        super::delete(txn, SESSIONS, &key)
+        remove_row(txn, &key)
     };
     store.write(job).await
 }

@@ -1,6 +1,7 @@
 //! Sessions on disk: order, once-only appends, labels, damage.
 
 #![allow(clippy::unwrap_used)]
+use super::super::put_json;
 use super::super::transcripts::{Appended, append, by_key, cut_before, extent, head, tail};
 use super::*;
 

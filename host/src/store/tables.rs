@@ -28,6 +28,11 @@ pub const SENDERS: JsonTable = JsonTable::new("senders");
 pub const PLUGIN_KV: JsonTable = JsonTable::new("plugin_kv");
 /// Session key → session (owner: `sessions`).
 pub const SESSIONS: JsonTable = JsonTable::new("sessions");
+/// `<group>/<time from the end, 16 hex digits>/<session key>` → nothing: the newest sessions first, of
+/// all and of each agent (owner: `sessions`; not JSON).
+pub const SESSION_ORDER: JsonTable = JsonTable::new("session_order");
+/// Group of [`SESSION_ORDER`] → how many sessions it has (owner: `sessions`).
+pub const SESSION_COUNTS: JsonTable = JsonTable::new("session_counts");
 /// `<session id>/<number, 16 hex digits>` → message (owner: `sessions`).
 pub const TRANSCRIPTS: JsonTable = JsonTable::new("transcripts");
 /// `<session id>/<append key>` → key in [`TRANSCRIPTS`], so that a repeated append finds the
@@ -64,6 +69,8 @@ pub const ALL: &[JsonTable] = &[
     SENDERS,
     PLUGIN_KV,
     SESSIONS,
+    SESSION_ORDER,
+    SESSION_COUNTS,
     TRANSCRIPTS,
     TRANSCRIPT_KEYS,
     ACCEPTED,

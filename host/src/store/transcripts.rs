@@ -135,6 +135,61 @@ fn append_in(
     })
 }
 
+/// A conversation that comes from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// Its session key.
+    pub key: String,
+    /// Its row, for a session that is not there yet.
+    pub row: SessionRow,
+    /// What is appended; each with a key that is not there yet.
+    pub messages: Vec<MessageRow>,
+}
+
+/// Puts conversations in, all in one transaction.
+///
+/// # Errors
+/// [`StoreError`] when the database fails or a session's row is damaged.
+pub async fn import(store: &Store, conversations: Vec<Imported>) -> Result<(), StoreError> {
+    let job = move |txn: &WriteTransaction| {
+        for Imported { key, row, messages } in &conversations {
+            let numbers = extent_in(txn, &row.session_id)?.end..;
+            let mut table = txn.open_table(TRANSCRIPTS)?;
+            let mut keys = txn.open_table(TRANSCRIPT_KEYS)?;
+            let json = |e| StoreError::Io(Box::new(e));
+            for (number, message) in numbers.zip(messages) {
+                let place = place(&row.session_id, number);
+                let bytes = serde_json::to_vec(message).map_err(json)?;
+                table.insert(place.as_str(), bytes.as_slice())?;
+                if let Some(own) = &message.key {
+                    let index = format!("{}/{own}", row.session_id);
+                    let bytes = serde_json::to_vec(&place).map_err(json)?;
+                    keys.insert(index.as_str(), bytes.as_slice())?;
+                }
+            }
+            drop((table, keys));
+            let mut now = row_in(txn, key)?.unwrap_or_else(|| row.clone());
+            now.updated_at = now.updated_at.max(row.updated_at);
+            put_row(txn, key, &now)?;
+        }
+        Ok(())
+    };
+    store.write(job).await
+}
+
+/// Which of these keys messages of a transcript carry.
+///
+/// # Errors
+/// [`StoreError`] when the database fails.
+pub fn known(store: &Store, session_id: &str, keys: &[&str]) -> Result<Vec<bool>, StoreError> {
+    store.read(|txn| {
+        let table = txn.open_table(TRANSCRIPT_KEYS)?;
+        let is_known =
+            |key: &&str| Ok(table.get(format!("{session_id}/{key}").as_str())?.is_some());
+        keys.iter().map(is_known).collect()
+    })
+}
+
 fn place(session_id: &str, number: u64) -> String {
     format!("{session_id}/{number:016x}")
 }

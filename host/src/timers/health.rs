@@ -192,13 +192,10 @@ impl HealthBoard {
         let now = sources.clock.now_ms();
         let summary = sources
             .sessions
-            .summary(agent, RECENT_SESSIONS)
+            .summary(Some(agent), RECENT_SESSIONS)
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "sessions can't be counted");
-                crate::sessions::Summary {
-                    count: 0,
-                    recent: Vec::new(),
-                }
+                crate::sessions::Summary::default()
             });
         let recent = summary.recent.iter().map(|(key, row)| RecentSession {
             key: key.as_str().to_owned(),
@@ -207,7 +204,7 @@ impl HealthBoard {
         });
         SessionsHealth {
             path: sessions_path(config, agent),
-            count: summary.count as u64,
+            count: summary.count,
             recent: recent.collect(),
         }
     }

@@ -152,33 +152,9 @@ pub struct SessionUsage {
     /// How long answers took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
-    /// Tokens read by models.
-    pub input: u64,
-    /// Tokens written by models.
-    pub output: u64,
-    /// Tokens read from a cache.
-    pub cache_read: u64,
-    /// Tokens written to a cache.
-    pub cache_write: u64,
-    /// All of them.
-    pub total_tokens: u64,
-    /// What they cost.
-    #[serde(serialize_with = "wire::number")]
-    pub total_cost: f64,
-    /// Of it, for reading.
-    #[serde(serialize_with = "wire::number")]
-    pub input_cost: f64,
-    /// For writing.
-    #[serde(serialize_with = "wire::number")]
-    pub output_cost: f64,
-    /// For reading from a cache.
-    #[serde(serialize_with = "wire::number")]
-    pub cache_read_cost: f64,
-    /// For writing to a cache.
-    #[serde(serialize_with = "wire::number")]
-    pub cache_write_cost: f64,
-    /// Answers whose price is not known.
-    pub missing_cost_entries: u64,
+    /// Tokens and cost of all of it.
+    #[serde(flatten)]
+    pub totals: UsageTotals,
 }
 
 /// Result of `sessions.usage.timeseries`.

@@ -73,18 +73,9 @@ pub struct MessageCounts {
 pub struct MessagesOfDay {
     /// `YYYY-MM-DD`.
     pub date: String,
-    /// Said by people and the agent.
-    pub total: u64,
-    /// Said by people.
-    pub user: u64,
-    /// Said by the agent.
-    pub assistant: u64,
-    /// Tools called.
-    pub tool_calls: u64,
-    /// Answers of tools.
-    pub tool_results: u64,
-    /// Answers and tools that failed.
-    pub errors: u64,
+    /// The messages.
+    #[serde(flatten)]
+    pub counts: MessageCounts,
 }
 
 /// How long answers took, milliseconds.
@@ -113,20 +104,9 @@ pub struct Latency {
 pub struct LatencyOfDay {
     /// `YYYY-MM-DD`.
     pub date: String,
-    /// Answers that were timed.
-    pub count: u64,
-    /// On average.
-    #[serde(serialize_with = "wire::number")]
-    pub avg_ms: f64,
-    /// 95 of 100 were as quick.
-    #[serde(serialize_with = "wire::number")]
-    pub p95_ms: f64,
-    /// The quickest.
-    #[serde(serialize_with = "wire::number")]
-    pub min_ms: f64,
-    /// The slowest.
-    #[serde(serialize_with = "wire::number")]
-    pub max_ms: f64,
+    /// The times.
+    #[serde(flatten)]
+    pub latency: Latency,
 }
 
 /// What a model used on a day.
@@ -260,31 +240,7 @@ pub struct DayUsage {
 pub struct CostOfDay {
     /// `YYYY-MM-DD`.
     pub date: String,
-    /// Tokens read by models.
-    pub input: u64,
-    /// Tokens written by models.
-    pub output: u64,
-    /// Tokens read from a cache.
-    pub cache_read: u64,
-    /// Tokens written to a cache.
-    pub cache_write: u64,
-    /// All of them.
-    pub total_tokens: u64,
-    /// What they cost.
-    #[serde(serialize_with = "wire::number")]
-    pub total_cost: f64,
-    /// Of it, for reading.
-    #[serde(serialize_with = "wire::number")]
-    pub input_cost: f64,
-    /// For writing.
-    #[serde(serialize_with = "wire::number")]
-    pub output_cost: f64,
-    /// For reading from a cache.
-    #[serde(serialize_with = "wire::number")]
-    pub cache_read_cost: f64,
-    /// For writing to a cache.
-    #[serde(serialize_with = "wire::number")]
-    pub cache_write_cost: f64,
-    /// Answers whose price is not known.
-    pub missing_cost_entries: u64,
+    /// Tokens and cost.
+    #[serde(flatten)]
+    pub totals: UsageTotals,
 }

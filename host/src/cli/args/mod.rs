@@ -2,9 +2,11 @@
 //!
 //! A flag exists only on the commands where it has an effect; anywhere else it is an error.
 
+mod config;
 mod cron;
 mod devices;
 mod gateway;
+mod import;
 mod messages;
 mod operator;
 mod plugins;
@@ -17,9 +19,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use config::*;
 pub use cron::*;
 pub use devices::{ApproveArgs, ClearArgs, DevicesCommand, RotateArgs, TokenArgs};
 pub use gateway::{FingerprintArgs, GatewayArgs, GatewayCommand, RunArgs};
+pub use import::ImportArgs;
 pub use messages::{AgentArgs, CallArgs, SendArgs};
 pub use operator::*;
 pub use plugins::*;
@@ -93,6 +97,12 @@ pub enum Command {
     /// Paired devices and pairing requests
     #[command(subcommand, after_help = "Example: openclaw devices list")]
     Devices(DevicesCommand),
+    /// The configuration file: values by their paths, checked and changed
+    #[command(subcommand, after_help = "Example: openclaw config get gateway.port")]
+    Config(ConfigCommand),
+    /// Take in the state folder of the reference: conversations, devices, cron jobs
+    #[command(after_help = "Example: openclaw import ~/.openclaw --dry-run")]
+    Import(ImportArgs),
     /// A pairing code for a phone, as a QR code
     #[command(after_help = "Example: openclaw qr --public-url wss://gateway.example")]
     Qr(QrArgs),
@@ -238,6 +248,8 @@ impl Command {
             Command::Send(a) => (a.connection.json, false),
             Command::Agent(a) => (a.connection.json, false),
             Command::Qr(a) => (a.json, false),
+            Command::Import(a) => (a.json, false),
+            Command::Config(command) => (command.json(), false),
             Command::Plugins(command) => command.wishes(),
             Command::Sessions(command) => {
                 let (reach, wide) = command.reach();

@@ -13,6 +13,7 @@ mod target;
 mod tokens;
 mod wire;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::{CliError, CliResult, Kind};
-use crate::config::env;
+use crate::config::{Paths, env};
 pub use settings::paths;
 pub use talk::read_answer;
 use talk::{Line, Listener, Patience};
@@ -62,16 +63,7 @@ pub fn with_gateway<T>(
 ) -> CliResult<T> {
     let target = Target::resolve(&access.flags, &env::var, settings::read)?;
     let paths = paths()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|cause| {
-        CliError::new(
-            Kind::Local,
-            "RUNTIME",
-            format!("cannot start the event loop: {cause}"),
-        )
-    })?;
+    let runtime = runtime()?;
     let done = runtime.block_on(async {
         let patience = Patience::start(access.timeout);
         let mut client = match door::connect(&target, &paths.state_dir, patience).await {
@@ -91,6 +83,57 @@ pub fn with_gateway<T>(
     done.map_err(|error| match error.kind() {
         Kind::Connection | Kind::Timeout | Kind::Auth | Kind::Protocol => target.explain(error),
         _ => error,
+    })
+}
+
+/// How long this machine's own gateway may take to answer.
+const OWN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks the gateway that runs on this machine's state folder, through its own socket. `None` when
+/// none runs there.
+///
+/// # Errors
+/// What the gateway says, or what stood in the way.
+pub fn with_own_gateway<T>(
+    paths: &Paths,
+    work: impl AsyncFnOnce(&mut Client) -> CliResult<T>,
+) -> CliResult<Option<T>> {
+    let socket = paths.local_socket();
+    if !somebody_listens(&socket) {
+        return Ok(None);
+    }
+    let target = Target::own(&socket);
+    let runtime = runtime()?;
+    let done = runtime.block_on(async {
+        let patience = Patience::start(Some(OWN_PATIENCE));
+        let mut client = door::connect_local(&socket, &target, patience).await?;
+        let done = work(&mut client).await;
+        client.line.close().await;
+        done
+    });
+    runtime.shutdown_background();
+    done.map(Some)
+}
+
+fn somebody_listens(socket: &Path) -> bool {
+    let way = crate::files::socket_path(socket);
+    way.is_ok_and(|way| {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        let answered = std::os::unix::net::UnixStream::connect(way.as_path());
+        !matches!(answered, Err(error) if matches!(error.kind(), NotFound | ConnectionRefused))
+    })
+}
+
+fn runtime() -> CliResult<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|cause| {
+        CliError::new(
+            Kind::Local,
+            "RUNTIME",
+            format!("cannot start the event loop: {cause}"),
+        )
     })
 }
 

@@ -149,6 +149,23 @@ pub struct Target {
 }
 
 impl Target {
+    /// The gateway behind its own socket.
+    pub fn own(socket: &Path) -> Target {
+        let url = format!("unix:{}", socket.display());
+        Target {
+            request: url.clone(),
+            url,
+            host: String::new(),
+            port: 0,
+            source: Source::Local,
+            source_text: Source::Local.of_address().to_owned(),
+            secrets: Secrets::default(),
+            secrets_from: None,
+            trust: None,
+            private_only: true,
+        }
+    }
+
     /// True when the gateway is the one this machine's configuration names: only then may the
     /// stored device token be used or replaced.
     pub fn is_configured(&self) -> bool {

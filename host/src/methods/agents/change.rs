@@ -64,7 +64,7 @@ pub async fn create(call: Call) -> Outcome {
     call.parts.reload.edit(change).await.map_err(refusal)?;
     let file = workspace::entry(&folder, "IDENTITY.md");
     if file.facts.is_none()
-        && let Err(error) = workspace::write(&folder, file.name, &about, &call.parts.clock)
+        && let Err(error) = workspace::write(&folder, file.name, &about)
     {
         tracing::warn!(agent = id, ?error, "IDENTITY.md was not written");
     }

@@ -46,7 +46,7 @@ pub async fn set(call: Call) -> Outcome {
     let params: AgentsFileSetParams = call.params()?;
     let (agent_id, folder) = folder(&call, &params.agent_id)?;
     let name = known(&params.name)?;
-    let entry = workspace::write(&folder, name, &params.content, &call.parts.clock);
+    let entry = workspace::write(&folder, name, &params.content);
     let entry = entry.map_err(|e| refused(name, e))?;
     Reply::of(&AgentsFileSet {
         ok: true,

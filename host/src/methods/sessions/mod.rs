@@ -15,7 +15,7 @@ use crate::agent::model;
 use crate::config::Config;
 use crate::error::GatewayError;
 use crate::limits;
-use crate::sessions::{KeyError, SessionKey, SessionRow, Sessions, settings, shown};
+use crate::sessions::{KeyError, Search, SessionKey, SessionRow, Sessions, settings, shown};
 use crate::store::StoreError;
 
 /// `sessions.list`
@@ -25,13 +25,7 @@ pub async fn list(call: Call) -> Outcome {
     let sessions = &call.parts.sessions;
     let now = call.parts.clock.now_ms();
     let default = model::default_of(&config, config.agents.default_id());
-    let mut rows: Vec<_> = sessions.all().map_err(failed)?;
-    rows.retain(|(key, row)| is_wanted(&params, key, row, now));
-    rows.truncate(
-        params
-            .limit
-            .map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX)),
-    );
+    let rows = wanted(sessions, &params, now).map_err(failed)?;
     let mut shown_rows = Vec::with_capacity(rows.len());
     for (n, (key, row)) in rows.iter().enumerate() {
         let mut shown = shown::row(key, row);
@@ -56,32 +50,44 @@ pub async fn list(call: Call) -> Outcome {
     })
 }
 
-fn is_wanted(
+/// The sessions that a client asks for, newest first: only as many are read as are shown, and those
+/// that its words and labels exclude.
+fn wanted(
+    sessions: &Sessions,
     params: &wire::SessionsListParams,
-    key: &SessionKey,
-    row: &SessionRow,
     now: u64,
-) -> bool {
-    let kind_ok = match key.kind() {
+) -> Result<Vec<(SessionKey, SessionRow)>, StoreError> {
+    let agent = params.agent_id.as_ref().map(|id| id.trim().to_lowercase());
+    let young = params.active_minutes;
+    let young = young.map(|minutes| now.saturating_sub(minutes.saturating_mul(60_000)));
+    let limit = params.limit.map(|limit| limit.try_into());
+    let search = Search {
+        agent: agent.as_deref(),
+        since_ms: young.unwrap_or(0),
+        limit: limit.and_then(Result::ok).unwrap_or(usize::MAX),
+    };
+    sessions.newest(
+        search,
+        |key| is_kind_wanted(params, key),
+        |key, row| is_row_wanted(params, key, row),
+    )
+}
+
+fn is_kind_wanted(params: &wire::SessionsListParams, key: &SessionKey) -> bool {
+    match key.kind() {
         "global" => params.include_global == Some(true),
         "unknown" => params.include_unknown == Some(true),
         _ => key.cron_job().is_none(),
-    };
-    let young = params
-        .active_minutes
-        .is_none_or(|minutes| now.saturating_sub(row.updated_at) <= minutes.saturating_mul(60_000));
+    }
+}
+
+fn is_row_wanted(params: &wire::SessionsListParams, key: &SessionKey, row: &SessionRow) -> bool {
     let same = |wanted: &Option<String>, found: Option<&str>| {
         wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
     };
-    let agent = params.agent_id.as_ref().map(|id| id.trim().to_lowercase());
-    kind_ok
-        && young
-        && same(&params.label, row.settings.label.as_deref())
-        && same(
-            &params.spawned_by,
-            row.settings.words.get("spawnedBy").map(String::as_str),
-        )
-        && same(&agent, key.agent_id())
+    let spawned_by = row.settings.words.get("spawnedBy").map(String::as_str);
+    same(&params.label, row.settings.label.as_deref())
+        && same(&params.spawned_by, spawned_by)
         && params
             .search
             .as_deref()

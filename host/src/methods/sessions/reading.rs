@@ -4,7 +4,7 @@ use gateway_schemas::sessions as wire;
 use serde_json::Value;
 
 use super::super::{Call, Outcome, Reply};
-use super::{failed, is_wanted, resolve as canonical};
+use super::{failed, resolve as canonical, wanted};
 use crate::config::Config;
 use crate::error::GatewayError;
 use crate::limits;
@@ -136,10 +136,9 @@ fn sought(
         spawned_by: params.spawned_by.clone(),
         ..wire::SessionsListParams::default()
     };
-    let rows = call.parts.sessions.all().map_err(failed)?.into_iter();
-    let found = rows.filter(|(key, row)| {
+    let rows = wanted(&call.parts.sessions, &filter, 0).map_err(failed)?;
+    let found = rows.into_iter().filter(|(key, row)| {
         is_meant(&row.session_id, row.settings.label.as_deref(), key.as_str())
-            && is_wanted(&filter, key, row, 0)
     });
     Ok(found.map(|(key, _)| key).collect())
 }

@@ -11,6 +11,8 @@ mod tally;
 pub use days::Days;
 pub use tally::Tally;
 
+use std::collections::HashSet;
+
 use super::{GATEWAY_PROVIDER, MessageRow, SessionRow, Sessions, TokensRow};
 use crate::config::Config;
 use crate::store::StoreError;
@@ -84,23 +86,31 @@ impl Entry {
 }
 
 impl Sessions {
-    /// What was said in a session from `from_ms` to `to_ms`, both included, oldest first.
+    /// What was said in a session from `from_ms` to `to_ms`, both included, oldest first; also
+    /// before it was reset. Transcripts that are in `counted` are left out, and those that were
+    /// read are added to it: some belong to two sessions.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails or a message is damaged.
     pub fn entries(
         &self,
         row: &SessionRow,
-        from_ms: u64,
-        to_ms: u64,
+        (from_ms, to_ms): (u64, u64),
+        counted: &mut HashSet<String>,
     ) -> Result<Vec<Entry>, StoreError> {
         let config = self.config.current();
         let mut entries = Vec::new();
-        transcripts::back_to(&self.store, &row.session_id, from_ms, |message| {
-            if message.timestamp <= to_ms {
-                entries.push(Entry::of(&config, &message));
+        let newest_first = std::iter::once(&row.session_id).chain(row.earlier.iter().rev());
+        for transcript in newest_first {
+            if !counted.insert(transcript.clone()) {
+                continue;
             }
-        })?;
+            transcripts::back_to(&self.store, transcript, from_ms, |message| {
+                if message.timestamp <= to_ms {
+                    entries.push(Entry::of(&config, &message));
+                }
+            })?;
+        }
         entries.reverse();
         Ok(entries)
     }

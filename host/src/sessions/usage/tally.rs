@@ -91,7 +91,6 @@ impl Tally {
     /// As one session's usage; none when nothing was said.
     pub fn session(&self, session_id: &str, file: String) -> Option<wire::SessionUsage> {
         let (first, last) = (self.first?, self.last?);
-        let totals = &self.totals;
         Some(wire::SessionUsage {
             session_id: session_id.to_owned(),
             session_file: file,
@@ -106,24 +105,19 @@ impl Tally {
                     cost: day.totals.total_cost,
                 })
             }),
-            daily_message_counts: self.by_day(|date, day| Some(messages_of(date, &day.counts))),
+            daily_message_counts: self.by_day(|date, day| {
+                Some(wire::MessagesOfDay {
+                    date,
+                    counts: day.counts,
+                })
+            }),
             daily_latency: self.daily_latency(),
             daily_model_usage: self.model_daily(),
             message_counts: self.counts,
             tool_usage: (!self.tools.is_empty()).then(|| self.tools()),
             model_usage: self.by_model(),
             latency: latency(&self.latencies),
-            input: totals.input,
-            output: totals.output,
-            cache_read: totals.cache_read,
-            cache_write: totals.cache_write,
-            total_tokens: totals.total_tokens,
-            total_cost: totals.total_cost,
-            input_cost: totals.input_cost,
-            output_cost: totals.output_cost,
-            cache_read_cost: totals.cache_read_cost,
-            cache_write_cost: totals.cache_write_cost,
-            missing_cost_entries: totals.missing_cost_entries,
+            totals: self.totals,
         })
     }
 
@@ -169,20 +163,9 @@ impl Tally {
     /// Tokens and cost of each day on which something was used.
     pub fn cost_by_day(&self) -> Vec<wire::CostOfDay> {
         self.by_day(|date, day| {
-            let t = &day.totals;
             (day.counts.assistant > 0).then_some(wire::CostOfDay {
                 date,
-                input: t.input,
-                output: t.output,
-                cache_read: t.cache_read,
-                cache_write: t.cache_write,
-                total_tokens: t.total_tokens,
-                total_cost: t.total_cost,
-                input_cost: t.input_cost,
-                output_cost: t.output_cost,
-                cache_read_cost: t.cache_read_cost,
-                cache_write_cost: t.cache_write_cost,
-                missing_cost_entries: t.missing_cost_entries,
+                totals: day.totals,
             })
         })
     }
@@ -264,15 +247,8 @@ impl Tally {
 
     fn daily_latency(&self) -> Vec<wire::LatencyOfDay> {
         self.by_day(|date, day| {
-            let waits = latency(&day.latencies)?;
-            Some(wire::LatencyOfDay {
-                date,
-                count: waits.count,
-                avg_ms: waits.avg_ms,
-                p95_ms: waits.p95_ms,
-                min_ms: waits.min_ms,
-                max_ms: waits.max_ms,
-            })
+            let latency = latency(&day.latencies)?;
+            Some(wire::LatencyOfDay { date, latency })
         })
     }
 }
@@ -280,18 +256,6 @@ impl Tally {
 fn count(counts: &mut wire::MessageCounts, who: impl FnOnce(&mut wire::MessageCounts)) {
     counts.total += 1;
     who(counts);
-}
-
-fn messages_of(date: String, counts: &wire::MessageCounts) -> wire::MessagesOfDay {
-    wire::MessagesOfDay {
-        date,
-        total: counts.total,
-        user: counts.user,
-        assistant: counts.assistant,
-        tool_calls: counts.tool_calls,
-        tool_results: counts.tool_results,
-        errors: counts.errors,
-    }
 }
 
 /// Adds one answer.
