@@ -67,6 +67,24 @@ async fn everything(gateway: &Gateway, running: bool) {
         text(gateway)
     );
 
+    refusals(gateway, running).await;
+    let unset = config(gateway, &["unset", "messages.responsePrefix"]).await;
+    assert!(
+        unset.out.starts_with("removed messages.responsePrefix: "),
+        "{unset:?}"
+    );
+    config(gateway, &["unset", "agents.list"]).await;
+    let file = gateway.config_file().display().to_string();
+    said(&config(gateway, &["file"]).await, &format!("{file}\n"));
+    let valid = config(gateway, &["validate", "--json"]).await.json();
+    assert_eq!(valid, json!({ "valid": true, "path": file }));
+    let schema = config(gateway, &["schema"]).await.json();
+    assert_eq!(schema["title"], "OpenClawConfig", "{schema}");
+    let port = config(gateway, &["schema", "gateway.port"]).await.json();
+    assert_eq!(port["path"], "gateway.port", "{port}");
+}
+
+async fn refusals(gateway: &Gateway, running: bool) {
     let before = text(gateway);
     for (arguments, code, words) in [
         (vec!["set", "gateway.port", "moon"], 78, "gateway.port"),
@@ -87,21 +105,6 @@ async fn everything(gateway: &Gateway, running: bool) {
         assert!(refused.err.contains(words), "{arguments:?} {refused:?}");
     }
     assert_eq!(text(gateway), before);
-
-    let unset = config(gateway, &["unset", "messages.responsePrefix"]).await;
-    assert!(
-        unset.out.starts_with("removed messages.responsePrefix: "),
-        "{unset:?}"
-    );
-    config(gateway, &["unset", "agents.list"]).await;
-    let file = gateway.config_file().display().to_string();
-    said(&config(gateway, &["file"]).await, &format!("{file}\n"));
-    let valid = config(gateway, &["validate", "--json"]).await.json();
-    assert_eq!(valid, json!({ "valid": true, "path": file }));
-    let schema = config(gateway, &["schema"]).await.json();
-    assert_eq!(schema["title"], "OpenClawConfig", "{schema}");
-    let port = config(gateway, &["schema", "gateway.port"]).await.json();
-    assert_eq!(port["path"], "gateway.port", "{port}");
 }
 
 async fn commented() -> Gateway {
