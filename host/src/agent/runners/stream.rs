@@ -9,12 +9,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use jiff::fmt::rfc2822;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
 use super::dialect::{Dialect, EventError, Heard, http_error};
 use super::sse::{SseParser, TooLong};
 use crate::agent::runner::{RunnerError, Step, Steps, Stop, Usage};
+use crate::clock::{Clock, timestamp};
 use crate::limits;
 
 /// Where a model is asked.
@@ -167,7 +169,10 @@ impl Failed {
 async fn refusal(response: Response) -> Failed {
     let status = response.status().as_u16();
     let after = response.headers().get(RETRY_AFTER);
-    let after = after.and_then(|v| v.to_str().ok()).and_then(retry_after);
+    let said_at = response.headers().get(DATE);
+    let said_at = said_at.and_then(|v| v.to_str().ok());
+    let after = after.and_then(|v| v.to_str().ok());
+    let after = after.and_then(|text| retry_after(text, said_at));
     let again = matches!(status, 408 | 429) || status >= 500;
     let wait = again.then(|| after.unwrap_or(Duration::ZERO));
     let body = bounded_text(response).await;
@@ -183,11 +188,22 @@ async fn refusal(response: Response) -> Failed {
     }
 }
 
-/// `Retry-After` in seconds; fractions are rounded up. A date is not waited for longer than any
-/// other failure.
-fn retry_after(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds.ceil()).ok()
+/// `Retry-After` in seconds, or as a date; fractions are rounded up. A date counts from the
+/// server's own clock as far as it told it, for ours may differ.
+fn retry_after(text: &str, said_at: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds.ceil()).ok();
+    }
+    let date = |text: &str| {
+        rfc2822::parse(text.trim())
+            .ok()
+            .map(|date| date.timestamp())
+    };
+    let now = said_at.and_then(date);
+    let now = now.unwrap_or_else(|| timestamp(Clock::system().now_ms()));
+    // A moment that is over is now.
+    let wait = date(text)?.duration_since(now);
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
 }
 
 async fn bounded_text(mut response: Response) -> String {
@@ -376,15 +392,22 @@ mod tests {
 
     #[test]
     fn seconds_to_wait_are_read() {
-        for (text, seconds) in [("3", Some(3)), (" 0 ", Some(0)), ("1.2", Some(2))] {
-            assert_eq!(
-                retry_after(text),
-                seconds.map(Duration::from_secs),
-                "{text}"
-            );
+        let at = Some("Wed, 21 Oct 2026 07:28:00 GMT");
+        for (text, seconds) in [
+            ("3", 3),
+            (" 0 ", 0),
+            ("1.2", 2),
+            ("Wed, 21 Oct 2026 07:28:20 GMT", 20),
+            ("Wed, 21 Oct 2026 07:27:00 GMT", 0),
+        ] {
+            let wait = Some(Duration::from_secs(seconds));
+            assert_eq!(retry_after(text, at), wait, "{text}");
         }
-        for text in ["-1", "Wed, 21 Oct 2026 07:28:00 GMT", "", "NaN"] {
-            assert_eq!(retry_after(text), None, "{text}");
+        for text in ["-1", "soon", "", "NaN", "Wed, 99 Oct 2026 07:28:00 GMT"] {
+            assert_eq!(retry_after(text, at), None, "{text}");
         }
+        // Without the server's clock ours counts.
+        let past = retry_after("Wed, 21 Oct 2015 07:28:00 GMT", Some("no date"));
+        assert_eq!(past, Some(Duration::ZERO));
     }
 }
