@@ -32,10 +32,10 @@ pub mod sessions;
 pub mod agent;
 // ── use cases: owners put together
 pub mod router;
-pub mod tools;
 pub mod reload;
 pub mod timers;
 pub mod cron;
+pub mod tools;
 pub mod import;
 pub mod methods;
 // ── edges: sockets

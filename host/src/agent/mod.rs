@@ -9,6 +9,7 @@
 pub mod attachments;
 pub mod envelope;
 pub mod events;
+pub mod live;
 pub mod model;
 pub mod outcome;
 mod prompt;
@@ -39,6 +40,7 @@ use crate::limits;
 use crate::sessions::{Accepted, SessionKey, Sessions};
 use crate::shutdown::Tasks;
 use envelope::Facts;
+use live::Live;
 pub use outcome::{Ending, Run, RunOutcome};
 use queue::Queue;
 pub use queue::mode as queue_mode;
@@ -70,6 +72,8 @@ pub struct Turn {
     pub model: Option<String>,
     /// The connection that is shown the tools at work, if it can show them.
     pub watcher: Option<ConnId>,
+    /// Who reads the answer while it grows, beside the clients of the hub.
+    pub live: Option<Live>,
     /// What is kept on disk of the messages in it until they are answered.
     pub kept: Vec<String>,
 }
@@ -80,7 +84,10 @@ impl Turn {
         match &self.origin {
             Origin::Chat { label, .. } => Some(label.clone()),
             Origin::Channel { sender_label, .. } => sender_label.clone(),
-            Origin::Agent | Origin::Heartbeat { .. } | Origin::Cron { .. } => None,
+            Origin::Agent
+            | Origin::Outside { .. }
+            | Origin::Heartbeat { .. }
+            | Origin::Cron { .. } => None,
         }
     }
 
@@ -97,6 +104,7 @@ impl Turn {
             thinking: None,
             model: None,
             watcher: None,
+            live: None,
             kept: Vec::new(),
         }
     }
@@ -121,6 +129,12 @@ pub enum Origin {
     },
     /// `agent` of a client.
     Agent,
+    /// A program that asks over HTTP.
+    Outside {
+        /// What the model reads instead of the plain text. No word in the text means anything to
+        /// the gateway.
+        prompt: String,
+    },
     /// A person on a channel. A run of the same id that is in the transcript already is not run
     /// again: its message is kept once and its answer, if there is one, stands.
     Channel {
@@ -200,6 +214,8 @@ pub enum AbortBy {
     },
     /// A person on a channel by a stop word: whatever runs in the session.
     Person,
+    /// Whoever submitted the named run and reads its answer no more: that run alone.
+    Starter,
     /// The gateway before it resets the session: whatever runs in it.
     Reset,
 }
@@ -294,6 +310,14 @@ impl Agent {
         if !queue::is_busy(&self.inner, &turn.key) {
             return self.submit(turn);
         }
+        self.promise(turn).await
+    }
+
+    /// The same for an asker who leaves at once: the turn is on disk first in any case.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when it can't wait.
+    pub async fn promise(&self, turn: Turn) -> Result<Run, SubmitError> {
         let sessions = &self.inner.sessions;
         let accepted = sessions.accepted(&turn.run_id, &turn.key, &turn.text, turn.sender_label());
         // The asker may leave in the middle.
@@ -346,6 +370,18 @@ impl Agent {
         by: AbortBy,
     ) -> Result<Vec<String>, AbortError> {
         queue::abort(&self.inner, key, run_id, by).await
+    }
+
+    /// Stops a run whose answer nobody reads any more. Resolves when it is over.
+    pub async fn leave(&self, run: &Run) {
+        let stopped = queue::abort(&self.inner, &run.key, Some(&run.run_id), AbortBy::Starter);
+        // Over already, or not to be stopped any more: nothing is left to do.
+        stopped.await.ok();
+    }
+
+    /// What models may call, once it was handed in.
+    pub fn toolbox(&self) -> Option<Arc<dyn Toolbox>> {
+        self.inner.toolbox.get().cloned()
     }
 
     /// The id of the session's active run.

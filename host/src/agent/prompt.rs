@@ -37,7 +37,7 @@ pub fn text_of(turn: &Turn, text: &str, config: &Config, now_ms: u64, after_abor
         Origin::Agent => stamped(text, now_ms, zone),
         Origin::Channel { facts, .. } => with_facts(facts, text),
         Origin::Heartbeat { .. } => text.to_owned(),
-        Origin::Cron { prompt } => prompt.clone(),
+        Origin::Cron { prompt } | Origin::Outside { prompt } => prompt.clone(),
     };
     if after_abort {
         format!("{ABORTED_NOTE}\n\n{text}")

@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::config::RateLimitConfig;
-use crate::limits::{RATE_LIMIT_ADDRESSES_MAX, RATE_LIMIT_ATTEMPTS_MAX};
+use crate::limits::{
+    HOOK_FAILURES_MAX, HOOK_WINDOW_MS, RATE_LIMIT_ADDRESSES_MAX, RATE_LIMIT_ATTEMPTS_MAX,
+};
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +21,8 @@ pub enum Bucket {
     SharedSecret,
     /// A device's own token.
     DeviceToken,
+    /// The secret of those who call hooks.
+    Hook,
 }
 
 /// Stands for a web page on this host: its address alone would share a key with programs.
@@ -124,6 +128,16 @@ impl Limiter {
         }
     }
 
+    /// For hooks; loopback is not exempt.
+    pub fn for_hooks() -> Limiter {
+        Limiter::new(RateLimitConfig {
+            max_attempts: HOOK_FAILURES_MAX,
+            window_ms: HOOK_WINDOW_MS,
+            lockout_ms: HOOK_WINDOW_MS,
+            exempt_loopback: false,
+        })
+    }
+
     /// For web pages; loopback is not exempt.
     pub fn for_browsers() -> Limiter {
         let config = RateLimitConfig {
@@ -142,6 +156,14 @@ impl Limiter {
             return false;
         };
         self.lock().get(&key).is_some_and(|t| t.is_locked(now_ms))
+    }
+
+    /// How long the address has to wait until it may try again, milliseconds; 0 when it may.
+    pub fn locked_ms(&self, bucket: Bucket, address: Option<IpAddr>, now_ms: u64) -> u64 {
+        let key = self.key(bucket, address);
+        let table = self.lock();
+        let tries = key.and_then(|key| table.get(&key));
+        tries.map_or(0, |tries| tries.locked_until_ms.saturating_sub(now_ms))
     }
 
     /// Begins a try and counts it; the last one allowed in the window locks.

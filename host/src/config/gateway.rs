@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Secret;
+use super::{HttpConfig, McpConfig, Secret, ToolDoorConfig};
 
 /// `gateway`: the socket and who may use it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -34,6 +34,12 @@ pub struct GatewayConfig {
     pub tailscale: TailscaleConfig,
     /// How a changed file is noticed.
     pub reload: WatchConfig,
+    /// What programs may ask over HTTP.
+    pub http: HttpConfig,
+    /// Which tools may be called over HTTP.
+    pub tools: ToolDoorConfig,
+    /// The tools for other programs' agents, by the Model Context Protocol.
+    pub mcp: McpConfig,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,

@@ -206,6 +206,7 @@ fn sections(
         messages: typed(file, "messages", take("messages"))?,
         tools: typed(file, "tools", take("tools"))?,
         cron: typed(file, "cron", take("cron"))?,
+        hooks: typed(file, "hooks", take("hooks"))?,
         talk: typed(file, "talk", take("talk"))?,
         ui: typed(file, "ui", take("ui"))?,
         logging: typed::<LoggingConfig>(file, "logging", take("logging"))?,
@@ -249,6 +250,7 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
         add("gateway.auth.trustedProxy", &proxy.other);
     }
     add("gateway.controlUi", &config.gateway.control_ui.other);
+    collect_unused_http(&config.gateway, &mut add);
     add("session", &config.session.other);
     add("session.sendPolicy", &config.session.send_policy.other);
     add("agents", &config.agents.other);
@@ -270,8 +272,32 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
     add("cron", &config.cron.other);
     add("cron.retry", &config.cron.retry.other);
     add("cron.failureAlert", &config.cron.failure_alert.other);
+    add("hooks", &config.hooks.other);
+    for (n, mapping) in config.hooks.mappings.iter().enumerate() {
+        add(&format!("hooks.mappings[{n}]"), &mapping.other);
+    }
     add("logging", &config.logging.other);
     add("channels.defaults", &config.channel_defaults.other);
+}
+
+fn collect_unused_http(gateway: &GatewayConfig, add: &mut impl FnMut(&str, &Map<String, Value>)) {
+    let endpoints = &gateway.http.endpoints;
+    add("gateway.http", &gateway.http.other);
+    add("gateway.http.endpoints", &endpoints.other);
+    for (name, endpoint) in [
+        ("chatCompletions", &endpoints.chat_completions),
+        ("responses", &endpoints.responses),
+    ] {
+        let place = format!("gateway.http.endpoints.{name}");
+        add(&place, &endpoint.other);
+        add(&format!("{place}.files"), &endpoint.files.other);
+    }
+    add(
+        "gateway.http.securityHeaders",
+        &gateway.http.security_headers.other,
+    );
+    add("gateway.tools", &gateway.tools.other);
+    add("gateway.mcp", &gateway.mcp.other);
 }
 
 fn typed<T: DeserializeOwned>(file: &Path, section: &str, value: Value) -> Result<T, ConfigError> {

@@ -11,6 +11,8 @@ mod cron;
 mod edit;
 mod gateway;
 mod heartbeat;
+mod hooks;
+mod http;
 pub mod env;
 mod load;
 mod paths;
@@ -37,6 +39,11 @@ pub use gateway::{
     TailscaleMode, TlsConfig, TrustedProxyConfig, WatchConfig, WatchMode, parse_network,
 };
 pub use heartbeat::{ActiveHours, HeartbeatConfig};
+pub use hooks::{HookAction, HookMapping, HookMatch, HookWakeMode, HooksConfig};
+pub use http::{
+    EndpointConfig, EndpointsConfig, FilesConfig, Hsts, HttpConfig, McpConfig,
+    SecurityHeadersConfig, ToolDoorConfig,
+};
 pub use load::{
     ConfigError, LoadOptions, Loaded, load, load_document, load_gateway, load_log_file,
     save_generated_token,

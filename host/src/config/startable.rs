@@ -24,7 +24,7 @@ pub fn check_startable(config: &Config) -> Result<(), String> {
                 .into(),
         )
     } else {
-        check_auth(gateway)
+        check_auth(gateway).and_then(|()| check_hooks(config))
     };
     checked.map_err(|why| format!("{}: {why}", config.paths.config_file.display()))
 }
@@ -43,6 +43,34 @@ fn check_auth(gateway: &GatewayConfig) -> Result<(), String> {
         _ => {}
     }
     auth.rate_limit.as_ref().map_or(Ok(()), check_rate_limit)
+}
+
+/// Who may only knock shall not hold the key of the house.
+fn check_hooks(config: &Config) -> Result<(), String> {
+    let (hooks, auth) = (&config.hooks, &config.gateway.auth);
+    if !hooks.enabled {
+        return Ok(());
+    }
+    let token = hooks.token.as_ref().map(|token| token.expose().trim());
+    let Some(token) = token.filter(|token| !token.is_empty()) else {
+        return Err(
+            "hooks.enabled is true but hooks.token is not configured: set it to a secret of its \
+             own"
+            .into(),
+        );
+    };
+    let gateways = [&auth.token, &auth.password].into_iter().flatten();
+    if gateways.into_iter().any(|own| own.expose() == token) {
+        return Err(
+            "hooks.token is the gateway's own secret: whoever may call a hook could do everything; \
+             set it to another one"
+                .into(),
+        );
+    }
+    if hooks.base() == "/" {
+        return Err("hooks.path may not be \"/\": use a path of its own such as /hooks".into());
+    }
+    Ok(())
 }
 
 fn check_rate_limit(limit: &RateLimitConfig) -> Result<(), String> {

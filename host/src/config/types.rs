@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::messages::MessagesConfig;
-use super::{CronConfig, Dotenv, GatewayConfig, HeartbeatConfig, Paths, Secret, SendPolicyConfig};
+use super::{
+    CronConfig, Dotenv, GatewayConfig, HeartbeatConfig, HooksConfig, Paths, Secret,
+    SendPolicyConfig,
+};
 
 /// The whole configuration in force.
 #[derive(Clone, Debug)]
@@ -33,6 +36,8 @@ pub struct Config {
     pub tools: ToolsConfig,
     /// `cron`.
     pub cron: CronConfig,
+    /// `hooks`.
+    pub hooks: HooksConfig,
     /// `talk` as written: talking clients read it.
     pub talk: Map<String, Value>,
     /// `ui` as written: clients with a screen read it.
@@ -69,6 +74,7 @@ impl Config {
             messages: Default::default(),
             tools: Default::default(),
             cron: CronConfig::default(),
+            hooks: HooksConfig::default(),
             talk: Map::new(),
             ui: Map::new(),
             logging: LoggingConfig::default(),

@@ -177,6 +177,24 @@ impl Cron {
         self.look(move |book| list::jobs(book, &params)).await
     }
 
+    /// One job, if there is one of this id.
+    ///
+    /// # Errors
+    /// [`CronError::Stopping`].
+    pub async fn get(&self, id: &str) -> Result<Option<wire::CronJob>, CronError> {
+        let id = id.to_owned();
+        self.look(move |book| book.get(&id).map(shown::job)).await
+    }
+
+    /// Every job, in no order.
+    ///
+    /// # Errors
+    /// [`CronError::Stopping`].
+    pub async fn all(&self) -> Result<Vec<wire::CronJob>, CronError> {
+        self.look(|book| book.jobs().map(shown::job).collect())
+            .await
+    }
+
     /// How many jobs there are, and when the next is due.
     ///
     /// # Errors

@@ -1,10 +1,21 @@
-//! The one port: WebSocket upgrades on any path, probes, and nothing else yet.
+//! The one port: WebSocket upgrades on any path, what programs ask over HTTP, hooks, probes.
+//!
+//! Headers that every answer carries and the question who may ask for a protected path have their
+//! one place here.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal is the response itself, made once for a request and handed straight out"
+)]
+
+mod api;
 mod certificate;
 mod door;
+mod hooks;
 mod listener;
 mod local;
 mod lock;
+mod path;
 mod probes;
 mod serve;
 mod stream;
@@ -16,9 +27,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use certificate::{Files, TlsError, fingerprint, read_chain};
 pub use door::url;
@@ -33,10 +44,11 @@ use crate::auth::local::TrustedProxies;
 use crate::auth::proxy;
 use crate::auth::rate::Limiter;
 use crate::auth::tailscale::Tailscale;
-use crate::config::{GatewayConfig, env};
+use crate::config::{Config, GatewayConfig, Hsts, env};
 use crate::connection::{Limiters, Meter, Place, Places};
 use crate::limits::{
-    LOCAL_HANDSHAKES_MAX, SOCKETS_BEFORE_HELLO_EACH_MAX, SOCKETS_BEFORE_HELLO_MAX,
+    LARGE_BODIES_AT_ONCE_MAX, LOCAL_HANDSHAKES_MAX, SOCKETS_BEFORE_HELLO_EACH_MAX,
+    SOCKETS_BEFORE_HELLO_MAX,
 };
 use crate::methods::Parts;
 use crate::reload::DoorOrder;
@@ -51,6 +63,10 @@ pub struct Server {
     /// What is spoken on new connections.
     tls: RwLock<Option<Arc<Tls>>>,
     rules: RwLock<Arc<Rules>>,
+    /// Places for large requests that are read at the same time.
+    large_bodies: Semaphore,
+    /// Who called hooks with a wrong secret.
+    hook_failures: Limiter,
     ready: AtomicBool,
 }
 
@@ -103,6 +119,8 @@ impl Server {
             local_places: Places::new(LOCAL_HANDSHAKES_MAX, LOCAL_HANDSHAKES_MAX),
             tls: RwLock::new(tls),
             rules: RwLock::new(Arc::new(rules)),
+            large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE_MAX),
+            hook_failures: Limiter::for_hooks(),
             ready: AtomicBool::new(false),
             parts,
         })
@@ -151,19 +169,49 @@ impl Server {
 }
 
 async fn handle(server: &Arc<Server>, peer: Peer, request: Request) -> Response {
+    let config = server.parts.config.current();
     let mut response = if ws::is_upgrade(request.headers()) {
         ws::upgrade(server, peer, request).await
     } else {
-        match request.uri().path() {
-            "/health" | "/healthz" => probes::live(request.method()),
-            "/ready" | "/readyz" => probes::ready(server, &peer, &request),
-            _ => (StatusCode::NOT_FOUND, "Not Found").into_response(),
-        }
+        route(server, &config, &peer, request).await
     };
-    for (name, value) in SAFE_HEADERS {
-        response.headers_mut().insert(name, value);
-    }
+    secure(response.headers_mut(), &config);
     response
+}
+
+/// The parts of the port in the wire's order; each takes the request or gives it back.
+async fn route(server: &Arc<Server>, config: &Config, peer: &Peer, request: Request) -> Response {
+    let request = match hooks::answer(server, config, peer, request).await {
+        Ok(response) => return response,
+        Err(request) => request,
+    };
+    let request = match api::answer(server, config, peer, request).await {
+        Ok(response) => return response,
+        Err(request) => request,
+    };
+    if path::is_protected(request.uri().path())
+        && let Err(refusal) = api::visitor::admit(server, config, peer, request.headers())
+    {
+        return refusal;
+    }
+    match request.uri().path() {
+        "/health" | "/healthz" => probes::live(request.method()),
+        "/ready" | "/readyz" => probes::ready(server, config, peer, &request),
+        _ => (StatusCode::NOT_FOUND, "Not Found").into_response(),
+    }
+}
+
+/// What every answer carries.
+fn secure(headers: &mut HeaderMap, config: &Config) {
+    for (name, value) in SAFE_HEADERS {
+        headers.insert(name, value);
+    }
+    let hsts = &config.gateway.http.security_headers;
+    if let Some(Hsts::Value(text)) = &hsts.strict_transport_security
+        && let Ok(value) = HeaderValue::from_str(text.trim())
+    {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
 }
 
 /// On every answer.

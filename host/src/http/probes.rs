@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 
+use super::api::visitor;
 use super::{Peer, Server, ws};
+use crate::config::Config;
 
 /// The process answers.
 pub(super) fn live(method: &Method) -> Response {
@@ -17,8 +19,8 @@ pub(super) fn live(method: &Method) -> Response {
     )
 }
 
-/// The gateway serves. Details only for this host.
-pub(super) fn ready(server: &Server, peer: &Peer, request: &Request) -> Response {
+/// The gateway serves. Details only for this host, and for whoever proves itself.
+pub(super) fn ready(server: &Server, config: &Config, peer: &Peer, request: &Request) -> Response {
     let ready = server.ready.load(Ordering::Relaxed);
     let status = if ready {
         StatusCode::OK
@@ -26,7 +28,11 @@ pub(super) fn ready(server: &Server, peer: &Peer, request: &Request) -> Response
         StatusCode::SERVICE_UNAVAILABLE
     };
     let origin = ws::origin_of(peer, request.headers());
-    let body = if origin.is_local(&server.rules().proxies) {
+    let headers = request.headers();
+    let known = || {
+        visitor::bearer(headers).is_some() && visitor::admit(server, config, peer, headers).is_ok()
+    };
+    let body = if origin.is_local(&server.rules().proxies) || known() {
         let failing = server.parts.failing_channels();
         let uptime = server
             .parts

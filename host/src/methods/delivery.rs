@@ -51,15 +51,41 @@ impl Route {
                 .find(|text| !text.is_empty())
                 .map(str::to_owned)
         };
-        let channel = given(&params.reply_channel, &params.channel);
-        let channel = channel
-            .map(|id| catalogue::canonical(&id))
-            .filter(|id| id != LAST);
+        let named = Named {
+            channel: given(&params.reply_channel, &params.channel),
+            to: given(&params.reply_to, &params.to),
+            account: given(&params.reply_account_id, &params.account_id),
+            thread_id: given(&params.thread_id, &None),
+        };
+        named.route(parts, last)
+    }
+}
+
+/// What somebody says of the place where an answer goes.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// The channel, or `last`.
+    pub channel: Option<String>,
+    /// The place on it.
+    pub to: Option<String>,
+    /// The account.
+    pub account: Option<String>,
+    /// The thread.
+    pub thread_id: Option<String>,
+}
+
+impl Named {
+    /// The whole route; what is not named is that of the session's last one.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` when too little is known.
+    pub fn route(self, parts: &Parts, last: Option<RouteRow>) -> Result<Route, GatewayError> {
+        let channel = self.channel.as_deref().map(catalogue::canonical);
+        let channel = channel.filter(|id| id != LAST);
         let last = last.and_then(Route::stored);
         let last = last.filter(|last| channel.as_ref().is_none_or(|id| *id == last.channel));
-        let to = given(&params.reply_to, &params.to);
         let configured = parts.channels.configured();
-        let channel = match (channel, &last, &to) {
+        let channel = match (channel, &last, &self.to) {
             (Some(channel), ..) => channel,
             (None, Some(last), _) => last.channel.clone(),
             (None, None, Some(_)) if configured.len() == 1 => configured[0].clone(),
@@ -69,13 +95,13 @@ impl Route {
             }
             (None, None, _) => return Err(GatewayError::invalid(NO_ROUTE)),
         };
-        let to = to.or(last.as_ref().map(|last| last.to.clone()));
+        let to = self.to.or(last.as_ref().map(|last| last.to.clone()));
         let last_account = last.as_ref().and_then(|last| last.account.clone());
         Ok(Route {
             to: to.ok_or_else(|| GatewayError::invalid(NO_ROUTE))?,
             channel,
-            account: given(&params.reply_account_id, &params.account_id).or(last_account),
-            thread_id: given(&params.thread_id, &None).or(last.and_then(|last| last.thread_id)),
+            account: self.account.or(last_account),
+            thread_id: self.thread_id.or(last.and_then(|last| last.thread_id)),
         })
     }
 }

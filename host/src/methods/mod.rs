@@ -11,7 +11,7 @@ pub mod channels;
 pub mod chat;
 pub mod config;
 pub mod cron;
-mod delivery;
+pub mod delivery;
 pub mod devices;
 pub mod health;
 pub mod logs;
@@ -98,6 +98,7 @@ impl Parts {
             channels: self.channels.clone(),
             sessions: self.sessions.clone(),
             agent: self.agent.clone(),
+            cron: self.cron.clone(),
             clock: self.clock,
         }));
     }

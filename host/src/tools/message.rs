@@ -118,7 +118,7 @@ fn request(parts: &Parts, place: &ToolPlace, given: Arguments) -> Result<SendReq
 
 /// Somebody who writes to the agent on one channel shall not make it write on another, unless
 /// the configuration lets them.
-fn check_context(
+pub(super) fn check_context(
     place: &ToolPlace,
     own: Option<&str>,
     channel: &str,

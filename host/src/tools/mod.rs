@@ -4,7 +4,9 @@
 //! tools. Promises that what the policy does not allow is neither offered nor done, and that a call
 //! which is made again under the same run and step sends nothing twice.
 
+mod cron;
 mod message;
+pub mod outside;
 pub mod policy;
 mod sessions;
 
@@ -21,6 +23,7 @@ use crate::agent::toolbox::{ToolOutput, ToolPlace, Toolbox};
 use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::cron::Cron;
 use crate::sessions::{SessionKey, Sessions};
 use policy::Policy;
 
@@ -33,6 +36,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// The agent, for messages to other conversations.
     pub agent: Agent,
+    /// Jobs that run by the clock.
+    pub cron: Cron,
     /// Time and ids.
     pub clock: Clock,
 }
@@ -55,10 +60,14 @@ pub struct Tool {
 }
 
 /// The groups, with their names to show.
-pub const GROUPS: [(&str, &str); 2] = [("sessions", "Sessions"), ("messaging", "Messaging")];
+pub const GROUPS: [(&str, &str); 3] = [
+    ("sessions", "Sessions"),
+    ("messaging", "Messaging"),
+    ("automation", "Automation"),
+];
 
 /// Every tool there is, in the order in which models and people see them.
-pub static TOOLS: [Tool; 4] = [
+pub static TOOLS: [Tool; 5] = [
     Tool {
         name: "sessions_list",
         label: "List conversations",
@@ -96,6 +105,17 @@ pub static TOOLS: [Tool; 4] = [
         profiles: &["messaging"],
         by_default: true,
         parameters: message::parameters,
+    },
+    Tool {
+        name: "cron",
+        label: "Jobs that run by the clock",
+        description: "Make, list, change, remove and run jobs that run by the clock: reminders \
+            (payload kind systemEvent, told to you in the main session) and turns of your own \
+            (payload kind agentTurn, whose answer is brought to the chat). Times are ISO 8601.",
+        group: "automation",
+        profiles: &["coding"],
+        by_default: false,
+        parameters: cron::parameters,
     },
 ];
 
@@ -138,6 +158,7 @@ impl Toolbox for Tools {
                 "message" => message::send(&parts, &place, call.arguments).await,
                 "sessions_list" => sessions::list(&parts, &place, call.arguments),
                 "sessions_history" => sessions::history(&parts, &place, call.arguments),
+                "cron" => cron::call(&parts, &place, call.arguments).await,
                 "sessions_send" => sessions::send(&parts, &place, call.arguments).await,
                 _ => Err("this tool is not built".to_owned()),
             };

@@ -81,6 +81,7 @@ mod tests {
             "sessions_history",
             "sessions_send",
             "message",
+            "cron",
         ];
         let check = |shared: Value, own: Value, want: &[&str]| {
             assert_eq!(allowed(shared.clone(), own.clone()), want, "{shared} {own}");
@@ -89,8 +90,12 @@ mod tests {
         check(json!({"profile": "full"}), json!({}), &all);
         check(json!({"profile": "minimal"}), json!({}), &[]);
         check(json!({"profile": "zzz"}), json!({}), &[]);
-        check(json!({"profile": "messaging"}), json!({}), &all);
-        check(json!({"profile": "coding"}), json!({}), &all[..3]);
+        check(json!({"profile": "messaging"}), json!({}), &all[..4]);
+        check(
+            json!({"profile": "coding"}),
+            json!({}),
+            &["sessions_list", "sessions_history", "sessions_send", "cron"],
+        );
         check(json!({"allow": ["*"]}), json!({}), &all);
         check(json!({"allow": ["group:sessions"]}), json!({}), &all[..3]);
         check(
@@ -103,7 +108,12 @@ mod tests {
             json!({"alsoAllow": ["message"]}),
             &usual[..2],
         );
-        check(json!({}), json!({"alsoAllow": ["sessions_send"]}), &all);
+        check(
+            json!({}),
+            json!({"alsoAllow": ["sessions_send"]}),
+            &all[..4],
+        );
+        check(json!({"allow": ["group:automation"]}), json!({}), &["cron"]);
         check(
             json!({"profile": "full"}),
             json!({"profile": "minimal"}),

@@ -25,7 +25,7 @@ pub async fn abort(
     }
     let reason = match by {
         AbortBy::ClientStopWord { .. } | AbortBy::Person => AbortReason::StopWord,
-        AbortBy::Client { .. } | AbortBy::Reset => AbortReason::Rpc,
+        AbortBy::Client { .. } | AbortBy::Starter | AbortBy::Reset => AbortReason::Rpc,
     };
     let (stopped, dropped) = {
         let mut queues = lock(inner);
@@ -77,7 +77,7 @@ fn stop_active(
         return Ok(matches!(by, AbortBy::Reset).then(|| active.run.clone()));
     }
     match (by, &active.owners) {
-        (AbortBy::Person | AbortBy::Reset, _) => {}
+        (AbortBy::Person | AbortBy::Starter | AbortBy::Reset, _) => {}
         (_, None) => return Ok(None),
         (_, Some(owners)) if !may_stop(by, owners) => return Err(AbortError::Unauthorized),
         _ => {}
@@ -92,7 +92,7 @@ fn drop_waiting(queue: &mut Queue, run_id: Option<&str>, by: &AbortBy) -> Vec<Wa
     let goes = |waiting: &Waiting| {
         let meant = run_id.is_none_or(|id| waiting.end.is_some() && waiting.turn.run_id == id);
         let allowed = match (by, owner(&waiting.turn)) {
-            (AbortBy::Reset, _) => true,
+            (AbortBy::Starter | AbortBy::Reset, _) => true,
             (_, None) => false,
             (_, Some(owner)) => may_stop(by, &[owner]),
         };
@@ -105,7 +105,7 @@ fn drop_waiting(queue: &mut Queue, run_id: Option<&str>, by: &AbortBy) -> Vec<Wa
 
 pub(super) fn may_stop(by: &AbortBy, owners: &[Owner]) -> bool {
     match by {
-        AbortBy::Person | AbortBy::Reset => true,
+        AbortBy::Person | AbortBy::Starter | AbortBy::Reset => true,
         AbortBy::Client { owner, admin } | AbortBy::ClientStopWord { owner, admin } => {
             let same = |other: &Owner| {
                 let device = owner.device_id.is_some() && owner.device_id == other.device_id;

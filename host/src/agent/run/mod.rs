@@ -40,7 +40,7 @@ pub async fn run(inner: &Inner, turn: &Turn, switch: &AbortSwitch) -> RunOutcome
         &turn.key,
         heartbeat,
     );
-    let events = events.watched_by(turn.watcher);
+    let events = events.watched_by(turn.watcher).read_by(turn.live.clone());
     let config = inner.config.current();
     let mut work = Work {
         inner,
@@ -171,7 +171,9 @@ impl Work<'_> {
         let sessions = &self.inner.sessions;
         let mut before = sessions.get(&self.turn.key)?;
         let (mut text, mut asked) = (self.turn.text.as_str(), self.turn.text.as_str());
-        if let Some(rest) = after_reset_word(&self.turn.text, &self.config) {
+        let outside = matches!(self.turn.origin, Origin::Outside { .. });
+        let reset = after_reset_word(&self.turn.text, &self.config).filter(|_| !outside);
+        if let Some(rest) = reset {
             if !self.was_said(before.as_ref())? {
                 before = Some(sessions.reset(&self.turn.key).await?);
             }
@@ -186,7 +188,7 @@ impl Work<'_> {
         let news = self.news();
         let sender_label = self.turn.sender_label();
         // What waited is kept already; runs that are made again keep themselves.
-        let of_client = matches!(self.turn.origin, Origin::Chat { .. } | Origin::Agent);
+        let of_client = outside || matches!(self.turn.origin, Origin::Chat { .. } | Origin::Agent);
         let (run_id, key) = (&self.turn.run_id, &self.turn.key);
         let accepted = (of_client && self.kept.is_empty())
             .then(|| sessions.accepted(run_id, key, text, sender_label.clone()));

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::secret::SECRET_MARK;
 use super::types::{AgentsConfig, ChannelDefaults, LoggingConfig, ModelsConfig, ToolsConfig};
-use super::{CronConfig, GatewayConfig, MessagesConfig, SessionConfig};
+use super::{CronConfig, GatewayConfig, HooksConfig, MessagesConfig, SessionConfig};
 
 /// The sections that types read. The rest of the file is `channels`, and what others use.
 #[derive(JsonSchema)]
@@ -30,6 +30,7 @@ struct Sections {
     messages: MessagesConfig,
     tools: ToolsConfig,
     cron: CronConfig,
+    hooks: HooksConfig,
     logging: LoggingConfig,
 }
 
