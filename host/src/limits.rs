@@ -10,9 +10,12 @@ use std::time::Duration;
 mod clock;
 #[path = "limits_http.rs"]
 mod http;
+#[path = "limits_past.rs"]
+mod past;
 
 pub use clock::*;
 pub use http::*;
+pub use past::*;
 
 // ── frames ──────────────────────────────────────────────────────────────────────────────────
 
@@ -478,17 +481,6 @@ pub const CONFIG_JOBS_MAX: usize = 16;
 pub const DOOR_ORDERS_MAX: usize = 1;
 /// Keys of a changed configuration that are named in the log.
 pub const CHANGED_KEYS_SHOWN_MAX: usize = 20;
-
-// ── import ──────────────────────────────────────────────────────────────────────────────────
-
-/// Transcripts before a reset that a session still knows.
-pub const SESSION_EARLIER_MAX: usize = 200;
-/// Largest file of a state folder that is imported, bytes: it is in memory while it is read.
-pub const IMPORT_FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Messages of an import that are written at once, about.
-pub const IMPORT_BATCH_MESSAGES: usize = 20_000;
-/// Things left out of an import that are named one by one.
-pub const IMPORT_SKIPPED_SHOWN_MAX: usize = 1_000;
 
 const _: () = {
     assert!(HANDSHAKE_FRAME_BYTES_MAX < FRAME_BYTES_MAX);

@@ -6,6 +6,7 @@
 mod agent;
 mod agents;
 mod attempts;
+mod channel_queue;
 mod channels;
 mod chat;
 mod cli;

@@ -43,7 +43,7 @@ use envelope::Facts;
 use live::Live;
 pub use outcome::{Ending, Run, RunOutcome};
 use queue::Queue;
-pub use queue::mode as queue_mode;
+pub use queue::{collected, mode as queue_mode};
 use results::Results;
 use runner::Image;
 use thinking::Thinking;
@@ -301,14 +301,17 @@ impl Agent {
         queue::submit(&self.inner, turn)
     }
 
-    /// Takes a turn that a client is told is accepted. When it has to wait, it is on disk first:
-    /// otherwise its run begins by writing it.
+    /// Takes a turn that a client is told is accepted: resolves when it is on disk, by its own run
+    /// or, when it has to wait, as a message that waits.
     ///
     /// # Errors
     /// [`SubmitError`] when it can't wait.
     pub async fn accept(&self, turn: Turn) -> Result<Run, SubmitError> {
-        if !queue::is_busy(&self.inner, &turn.key) {
-            return self.submit(turn);
+        let idle = !queue::is_busy(&self.inner, &turn.key);
+        if idle && self.inner.slots.available_permits() > 0 {
+            let run = self.submit(turn)?;
+            queue::opened(&self.inner, &run).await;
+            return Ok(run);
         }
         self.promise(turn).await
     }

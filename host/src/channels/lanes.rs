@@ -68,6 +68,29 @@ impl<K: Hash + Eq + Clone, T> Lanes<K, T> {
         }
     }
 
+    /// Takes more work of a busy lane, as long as it `fits`, from the front.
+    pub fn take_while(&mut self, lane: &K, mut fits: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        let Some(queue) = self.queues.get_mut(lane) else {
+            return taken;
+        };
+        while queue.front().is_some_and(&mut fits) {
+            taken.extend(queue.pop_front());
+        }
+        self.len -= taken.len();
+        taken
+    }
+
+    /// The work of a lane that waits, the longest waiting first.
+    pub fn queued(&self, lane: &K) -> impl Iterator<Item = &T> {
+        self.queues.get(lane).into_iter().flatten()
+    }
+
+    /// Whether work of a lane has begun and not ended.
+    pub fn is_busy(&self, lane: &K) -> bool {
+        self.queues.contains_key(lane) && !self.ready.contains(lane)
+    }
+
     /// How much work waits to begin.
     pub fn waiting(&self) -> usize {
         self.len

@@ -33,9 +33,26 @@ pub struct QueueConfig {
     pub debounce_ms: Option<u64>,
     /// The same for one channel.
     pub debounce_ms_by_channel: BTreeMap<String, u64>,
+    /// How many messages may wait to be answered together; absent: 20.
+    pub cap: Option<usize>,
+    /// What becomes of those beyond it; absent: `summarize`.
+    pub drop: Option<QueueDrop>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// What becomes of messages that are more than may wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueDrop {
+    /// The oldest are not answered.
+    Old,
+    /// The newest are not taken.
+    New,
+    /// Of the oldest, the agent is told the beginning.
+    #[default]
+    Summarize,
 }
 
 /// What becomes of a message that arrives while its session has a run.

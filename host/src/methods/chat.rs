@@ -134,7 +134,12 @@ async fn queue_order(
     };
     let done = async {
         let row = sessions.change(key, change).await?;
-        let mode = mode::of(&call.parts.config.current(), Some(&row.settings)).as_str();
+        let mode = mode::of(
+            &call.parts.config.current(),
+            Some(&row.settings),
+            mode::WEBCHAT,
+        );
+        let mode = mode.as_str();
         let reply = match order {
             Order::Set(_) => format!("Queue mode set to {mode}."),
             Order::Tell => format!("Queue mode: {mode}."),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Router;
+use super::batch::Batch;
 use super::place::Place;
 use super::policy::{self, Decision};
 use super::reply::Answer;
@@ -27,10 +28,12 @@ pub(super) struct Work {
     pub(super) entry: Entry,
     /// Messages of a lane are worked on one after the other.
     pub(super) lane: String,
-    way: Way,
+    /// It came while another one of its lane was worked on.
+    pub(super) waited: bool,
+    pub(super) way: Way,
 }
 
-enum Way {
+pub(super) enum Way {
     /// It becomes a run.
     Run(Arc<Account>, SessionKey),
     /// It stops the session's run.
@@ -53,6 +56,7 @@ impl Router {
                 id,
                 entry,
                 lane: front,
+                waited: false,
                 way: Way::Homeless,
             };
         };
@@ -79,6 +83,7 @@ impl Router {
             id,
             entry,
             lane,
+            waited: false,
             way,
         }
     }
@@ -89,12 +94,15 @@ impl Router {
         send_policy::is_denied(config, key, row.as_ref())
     }
 
-    /// Takes a sorted message to its end.
-    pub(super) async fn route(&self, work: Work) {
-        let Work { id, entry, way, .. } = work;
+    /// Takes sorted messages to their end.
+    pub(super) async fn route(&self, batch: Batch, way: Way) {
+        let Batch { ids, entry } = batch;
         let (channel, account) = (entry.channel.as_str(), entry.account.as_str());
+        let Some(id) = ids.first().copied() else {
+            return;
+        };
         match way {
-            Way::Run(account, key) => self.run_turn(id, &entry, &account, &key).await,
+            Way::Run(account, key) => self.run_turn(ids, &entry, &account, &key).await,
             Way::Stop(account, key) => self.stop_run(id, &entry, &account, &key).await,
             Way::Challenge(account) => self.challenge(id, &entry, &account).await,
             Way::Drop(reason) => {
@@ -109,7 +117,7 @@ impl Router {
 
     async fn run_turn(
         &self,
-        id: JournalId,
+        ids: Vec<JournalId>,
         entry: &Entry,
         account: &Arc<Account>,
         key: &SessionKey,
@@ -139,7 +147,7 @@ impl Router {
             texts: text.into_iter().collect(),
             reply_to: None,
         };
-        self.answer(id, entry, account, answer).await;
+        self.answer(ids, entry, account, answer).await;
         self.remember_route(entry, key).await;
     }
 
@@ -183,7 +191,7 @@ impl Router {
             texts: vec![text.to_owned()],
             reply_to: None,
         };
-        self.answer(id, entry, account, answer).await;
+        self.answer(vec![id], entry, account, answer).await;
     }
 
     /// Waits before the next try; true when the gateway stops.
@@ -257,7 +265,7 @@ fn turn(entry: &Entry, key: &SessionKey) -> Turn {
 }
 
 /// The words; media without words becomes a placeholder of its kind.
-fn text(message: &Message) -> String {
+pub(super) fn text(message: &Message) -> String {
     if !message.text.trim().is_empty() || message.media.is_empty() {
         return message.text.clone();
     }

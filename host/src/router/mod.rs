@@ -8,6 +8,7 @@
 //! `policy.rs` says who may write, `place.rs` which session a conversation is, `inbound.rs` walks
 //! one message through, `reply.rs` writes what is answered.
 
+mod batch;
 mod inbound;
 pub mod mirror;
 pub mod place;
@@ -16,9 +17,11 @@ mod reply;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +32,7 @@ use crate::channels::lanes::Lanes;
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
 use crate::limits::{ROUTER_SESSIONS_MAX, ROUTER_WAITING_MAX};
-use crate::sessions::Sessions;
+use crate::sessions::{SessionKey, Sessions};
 use crate::shutdown::{Tasks, panic_text};
 use crate::store::Store;
 use crate::store::journal::{self, JournalId};
@@ -80,24 +83,45 @@ impl Router {
     async fn run(self) {
         let this = &self;
         let mut lanes: Lanes<String, Work> = Lanes::new(ROUTER_SESSIONS_MAX);
-        let mut running = FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, String>> = FuturesUnordered::new();
+        // Runs that are being stopped for newer messages.
+        let mut asides = FuturesUnordered::new();
         let mut seen = JournalId::default();
         loop {
             if !self.stop.is_cancelled() {
-                self.fill(&mut lanes, &mut seen);
+                for key in self.fill(&mut lanes, &mut seen) {
+                    asides.push(self.interrupt(key));
+                }
                 while let Some((lane, work)) = lanes.begin() {
-                    running.push(async move {
-                        this.guarded(work).await;
+                    let works = self.gather(&mut lanes, work);
+                    let work = async move {
+                        this.guarded(works).await;
                         lane
-                    });
+                    };
+                    running.push(work.boxed());
                 }
             }
             tokio::select! {
-                Some(lane) = running.next(), if !running.is_empty() => lanes.done(&lane),
+                Some(lane) = running.next(), if !running.is_empty() => {
+                    match self.rest(&lanes, &lane).filter(|_| !self.stop.is_cancelled()) {
+                        Some(rest) => running.push(self.resting(lane, rest).boxed()),
+                        None => lanes.done(&lane),
+                    }
+                }
+                Some(()) = asides.next(), if !asides.is_empty() => {}
                 () = self.bell.notified() => {}
                 () = self.stop.cancelled(), if running.is_empty() => return,
             }
         }
+    }
+
+    /// A lane whose next messages wait for more of them.
+    async fn resting(&self, lane: String, rest: Duration) -> String {
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = self.stop.cancelled() => {}
+        }
+        lane
     }
 
     /// As the configuration in force says.
@@ -111,8 +135,10 @@ impl Router {
         known.1.clone()
     }
 
-    /// Reads the journal on, as far as there is room in memory.
-    fn fill(&self, lanes: &mut Lanes<String, Work>, seen: &mut JournalId) {
+    /// Reads the journal on, as far as there is room in memory. Gives the sessions whose runs are
+    /// to be stopped for what was found.
+    fn fill(&self, lanes: &mut Lanes<String, Work>, seen: &mut JournalId) -> Vec<SessionKey> {
+        let mut interrupted = Vec::new();
         while lanes.waiting() < ROUTER_WAITING_MAX {
             let from = *seen;
             let page = match self
@@ -123,22 +149,39 @@ impl Router {
                 Ok(page) => page,
                 Err(e) => {
                     tracing::error!(error = %e, "the journal can't be read");
-                    return;
+                    return interrupted;
                 }
             };
-            let Some(last) = page.last else { return };
+            let Some(last) = page.last else {
+                return interrupted;
+            };
             *seen = last;
             for (id, entry) in page.entries {
-                let work = self.sort(id, entry);
+                let mut work = self.sort(id, entry);
+                work.waited = lanes.is_busy(&work.lane);
+                if work.waited {
+                    interrupted.extend(self.interrupts(&work));
+                }
                 lanes.push(work.lane.clone(), work);
             }
         }
+        interrupted
     }
 
     /// A panic stays with its message, which is routed again after the next start.
-    async fn guarded(&self, work: Work) {
-        let (id, run) = (work.id, work.entry.run_id.clone());
-        if let Err(panic) = AssertUnwindSafe(self.route(work)).catch_unwind().await {
+    async fn guarded(&self, works: Vec<Work>) {
+        let Some((id, run)) = works
+            .first()
+            .map(|work| (work.id, work.entry.run_id.clone()))
+        else {
+            return;
+        };
+        let routed = async {
+            if let Some((batch, way)) = self.batch(works).await {
+                self.route(batch, way).await;
+            }
+        };
+        if let Err(panic) = AssertUnwindSafe(routed).catch_unwind().await {
             tracing::error!(journal = %id, run, panic = panic_text(panic), "routing panicked");
         }
     }

@@ -26,10 +26,10 @@ impl Router {
             .await;
     }
 
-    /// Answers a message and hands the answer to its account.
+    /// Answers messages, all with the same answer, and hands it to their account.
     pub(super) async fn answer(
         &self,
-        id: JournalId,
+        ids: Vec<JournalId>,
         to: &Message,
         account: &Account,
         answer: Answer,
@@ -44,8 +44,15 @@ impl Router {
                 self.entry(key, to, text, answer.reply_to.clone())
             })
             .collect();
+        let Some(id) = ids.first().copied() else {
+            return;
+        };
         let job = move |txn: &WriteTransaction| {
-            if !journal::close(txn, id)? {
+            let mut open = false;
+            for id in &ids {
+                open |= journal::close(txn, *id)?;
+            }
+            if !open {
                 return Ok(Vec::new());
             }
             entries
@@ -138,7 +145,7 @@ impl Router {
     }
 
     /// Runs a job until the disk takes it. `None`: the gateway stops; the message stays.
-    async fn persist<T, F>(&self, id: JournalId, step: &str, job: F) -> Option<T>
+    pub(super) async fn persist<T, F>(&self, id: JournalId, step: &str, job: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce(&WriteTransaction) -> Result<T, StoreError> + Clone + Send + 'static,

@@ -149,6 +149,26 @@ pub fn close(txn: &WriteTransaction, id: JournalId) -> Result<bool, StoreError> 
     delete(txn, JOURNAL, &id.key())
 }
 
+/// Lets several entries be answered by one run: a replay after a crash answers the same ones
+/// together.
+///
+/// # Errors
+/// The store's own.
+pub fn share_run(
+    txn: &WriteTransaction,
+    ids: &[JournalId],
+    run_id: &str,
+) -> Result<(), StoreError> {
+    for id in ids {
+        let entry = get_json::<Entry>(&txn.open_table(JOURNAL)?, "journal", &id.key())?;
+        if let Some(mut entry) = entry {
+            entry.run_id = run_id.to_owned();
+            put_json(txn, JOURNAL, &id.key(), &entry)?;
+        }
+    }
+    Ok(())
+}
+
 /// True while the entry waits for its answer.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 //! or the configuration says ([`mode`]).
 
 mod abort;
+pub mod collected;
 pub mod mode;
 mod switch;
 
@@ -24,8 +25,10 @@ use super::events::RunEvents;
 use super::outcome::{Ending, Run, RunOutcome};
 use super::results::EndSender;
 use super::{Inner, Origin, Owner, SubmitError, Turn, run};
+use crate::config::QueueDrop;
 use crate::limits;
 use crate::sessions::SessionKey;
+use collected::{Cap, Overflow, joined};
 use mode::Way;
 
 /// What runs and waits in one session.
@@ -35,6 +38,8 @@ pub struct Queue {
     waiting: VecDeque<Waiting>,
     /// Collected messages that wait are not answered before: more of them may follow.
     quiet_until: Option<Instant>,
+    /// What is not answered because too much waited.
+    overflow: Overflow,
 }
 
 struct Waiting {
@@ -60,6 +65,9 @@ pub fn submit(inner: &Arc<Inner>, turn: Turn) -> Result<Run, SubmitError> {
     let known = queues.len();
     let (run, end) = match queues.entry(key.clone()) {
         Entry::Occupied(entry) if entry.get().waiting.len() >= limits::SESSION_RUNS_WAITING_MAX => {
+            return Err(SubmitError::SessionFull);
+        }
+        Entry::Occupied(entry) if entry.get().refuses(way) => {
             return Err(SubmitError::SessionFull);
         }
         Entry::Occupied(mut entry) => {
@@ -101,8 +109,9 @@ impl Queue {
         let active = self.active.as_ref();
         let running = active.filter(|active| !active.switch.is_ending());
         match way {
-            Way::Collect(debounce) if running.is_some() || self.is_collecting() => {
+            Way::Collect(debounce, cap) if running.is_some() || self.is_collecting() => {
                 self.quiet_until = Some(Instant::now() + debounce);
+                let turn = self.make_room(turn, cap);
                 self.put(Waiting { turn, end: None });
                 return Some(end);
             }
@@ -128,12 +137,38 @@ impl Queue {
                 let end = Some(end);
                 self.put(Waiting { turn, end });
             }
-            Way::Collect(_) | Way::Wait => {
+            Way::Collect(..) | Way::Wait => {
                 let end = Some(end);
                 self.put(Waiting { turn, end });
             }
         }
         None
+    }
+
+    /// Whether a message is one too many for those that are answered together.
+    fn refuses(&self, way: Way) -> bool {
+        matches!(way, Way::Collect(_, cap) if cap.drop == QueueDrop::New && self.collected() >= cap.most)
+    }
+
+    fn collected(&self) -> usize {
+        self.waiting.iter().filter(|one| one.end.is_none()).count()
+    }
+
+    /// Takes out the oldest of those that are answered together, if there are too many. What is
+    /// kept of it on disk is settled with the newcomer.
+    fn make_room(&mut self, mut turn: Turn, cap: Cap) -> Turn {
+        while self.collected() >= cap.most {
+            let oldest = self.waiting.iter().position(|one| one.end.is_none());
+            let Some(old) = oldest.and_then(|place| self.waiting.remove(place)) else {
+                break;
+            };
+            tracing::warn!(session = %turn.key, "more messages wait than messages.queue.cap");
+            if cap.drop == QueueDrop::Summarize {
+                self.overflow.note(&old.turn.text);
+            }
+            turn.kept.extend(old.turn.kept);
+        }
+        turn
     }
 
     /// Lets a turn wait behind those that were accepted before it, however long each took to be
@@ -240,7 +275,7 @@ impl SessionTask {
         if let Some(until) = queue.pause().filter(|_| !stopping) {
             return Step::Pause(until);
         }
-        let Some((turn, end, owners)) = take(&self.inner, &mut queue.waiting) else {
+        let Some((turn, end, owners)) = take(&self.inner, queue) else {
             queues.remove(&self.key);
             self.idle = true;
             return Step::Idle;
@@ -269,10 +304,8 @@ impl Drop for SessionTask {
 }
 
 /// Takes the first waiting turn, or all collected messages that stand first as one turn.
-fn take(
-    inner: &Inner,
-    waiting: &mut VecDeque<Waiting>,
-) -> Option<(Turn, EndSender, Option<Vec<Owner>>)> {
+fn take(inner: &Inner, queue: &mut Queue) -> Option<(Turn, EndSender, Option<Vec<Owner>>)> {
+    let waiting = &mut queue.waiting;
     let Waiting { mut turn, end } = waiting.pop_front()?;
     if let Some(end) = end {
         let owners = owner(&turn).map(|owner| vec![owner]);
@@ -288,24 +321,10 @@ fn take(
         texts.push(next.turn.text);
         turn.kept.extend(next.turn.kept);
     }
-    turn.text = joined(texts);
+    turn.text = joined(texts, &std::mem::take(&mut queue.overflow));
     turn.run_id = inner.clock.uuid();
     let (_, end) = inner.results.add(&turn.run_id, &turn.key);
     Some((turn, end, Some(owners)))
-}
-
-/// One message stays as it is; several are listed.
-fn joined(mut texts: Vec<String>) -> String {
-    if texts.len() == 1 {
-        return texts.swap_remove(0);
-    }
-    let parts = texts.iter().enumerate();
-    let parts = parts.map(|(i, text)| format!("---\nQueued #{}\n{text}", i + 1));
-    let list: Vec<String> = parts.collect();
-    format!(
-        "[Queued messages while agent was busy]\n\n{}",
-        list.join("\n\n")
-    )
 }
 
 fn owner(turn: &Turn) -> Option<Owner> {
@@ -318,6 +337,22 @@ fn owner(turn: &Turn) -> Option<Owner> {
 /// True when a new turn of the session would have to wait.
 pub fn is_busy(inner: &Inner, key: &SessionKey) -> bool {
     lock(inner).contains_key(key)
+}
+
+/// Resolves when the message of a run that was just taken is on disk, or the run is over.
+pub async fn opened(inner: &Inner, run: &Run) {
+    let switch = {
+        let queues = lock(inner);
+        let active = queues.get(&run.key).and_then(|queue| queue.active.as_ref());
+        let own = active.filter(|active| active.run.run_id == run.run_id);
+        own.map(|active| active.switch.clone())
+    };
+    if let Some(switch) = switch {
+        tokio::select! {
+            () = switch.opened() => {}
+            _ = run.done() => {}
+        }
+    }
 }
 
 /// See [`super::Agent::active`].

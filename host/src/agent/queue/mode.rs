@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::super::reset_words::after_reset_word;
 use super::super::{Inner, Origin, Turn};
+use super::collected::Cap;
 use crate::config::{Config, QueueMode};
 use crate::sessions::SettingsRow;
 
 /// Under which word of its settings a session keeps its own mode.
 pub const SETTING: &str = "queueMode";
 /// What messages of WebSocket clients come from, in `messages.queue.byChannel`.
-const CHANNEL: &str = "webchat";
+pub const WEBCHAT: &str = "webchat";
 
 /// What `/queue …` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +43,39 @@ pub fn order(message: &str) -> Option<Order> {
     })
 }
 
-/// The mode of a session: its own, else the channel's, else the one for all.
-pub fn of(config: &Config, settings: Option<&SettingsRow>) -> QueueMode {
+/// The mode of a session for messages of a channel: its own, else the channel's, else the one for
+/// all.
+pub fn of(config: &Config, settings: Option<&SettingsRow>, channel: &str) -> QueueMode {
     let own = settings.and_then(|settings| settings.words.get(SETTING));
     let queue = &config.messages.queue;
     own.and_then(|word| QueueMode::named(word))
-        .or(queue.by_channel.get(CHANNEL).copied())
+        .or(queue.by_channel.get(channel).copied())
         .or(queue.mode)
         .unwrap_or_default()
 }
 
 /// How long messages that are collected wait for more of them.
-pub fn debounce(config: &Config) -> Duration {
+pub fn debounce(config: &Config, channel: &str) -> Duration {
     let queue = &config.messages.queue;
-    let own = queue.debounce_ms_by_channel.get(CHANNEL);
+    let own = queue.debounce_ms_by_channel.get(channel);
     let ms = own.copied().or(queue.debounce_ms);
     Duration::from_millis(ms.unwrap_or(crate::limits::QUEUE_DEBOUNCE_MS))
         .min(crate::limits::QUEUE_DEBOUNCE_MAX)
+}
+
+/// How many messages may wait for one answer.
+pub fn cap(config: &Config) -> Cap {
+    let queue = &config.messages.queue;
+    let most = queue.cap.unwrap_or(crate::limits::QUEUE_CAP);
+    Cap {
+        most: most.clamp(1, crate::limits::SESSION_RUNS_WAITING_MAX),
+        drop: queue.drop.unwrap_or_default(),
+    }
+}
+
+/// Whether a message may be answered together with others: it doesn't begin the conversation anew.
+pub fn joins(text: &str, config: &Config) -> bool {
+    after_reset_word(text, config).is_none()
 }
 
 /// What may become of a turn that has to wait.
@@ -67,7 +84,7 @@ pub(super) enum Way {
     /// A run of its own, in its turn.
     Wait,
     /// One run with the others that wait.
-    Collect(Duration),
+    Collect(Duration, Cap),
     /// Into the running one; and, if true, a run of its own besides.
     Steer(bool),
     /// A run of its own as soon as the running one is stopped.
@@ -82,12 +99,11 @@ pub(super) fn way(inner: &Inner, turn: &Turn) -> Way {
     };
     let config = inner.config.current();
     let row = inner.sessions.get(&turn.key).ok().flatten();
-    let mode = of(&config, row.as_ref().map(|row| &row.settings));
-    let joins =
-        collect && turn.images.is_empty() && after_reset_word(&turn.text, &config).is_none();
+    let mode = of(&config, row.as_ref().map(|row| &row.settings), WEBCHAT);
+    let joins = collect && turn.images.is_empty() && joins(&turn.text, &config);
     match mode {
         QueueMode::Interrupt => Way::Interrupt,
-        QueueMode::Collect if joins => Way::Collect(debounce(&config)),
+        QueueMode::Collect if joins => Way::Collect(debounce(&config, WEBCHAT), cap(&config)),
         QueueMode::Steer if joins => Way::Steer(false),
         QueueMode::SteerBacklog if joins => Way::Steer(true),
         _ => Way::Wait,

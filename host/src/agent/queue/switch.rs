@@ -12,6 +12,7 @@ use crate::limits::SESSION_RUNS_WAITING_MAX;
 #[derive(Debug, Default)]
 pub struct AbortSwitch {
     token: CancellationToken,
+    opened: CancellationToken,
     reason: OnceLock<AbortReason>,
     inside: Mutex<Inside>,
 }
@@ -45,6 +46,16 @@ impl AbortSwitch {
     pub(super) fn abort(&self, reason: AbortReason) {
         let _first_reason_counts = self.reason.set(reason);
         self.token.cancel();
+    }
+
+    /// The run's message is on disk, or can't be.
+    pub fn opens(&self) {
+        self.opened.cancel();
+    }
+
+    /// Resolves then.
+    pub async fn opened(&self) {
+        self.opened.cancelled().await;
     }
 
     /// From now on the run is as good as over: clients are about to see its end. A message that

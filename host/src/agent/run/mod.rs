@@ -69,6 +69,7 @@ pub async fn run(inner: &Inner, turn: &Turn, switch: &AbortSwitch) -> RunOutcome
         }
     };
     let opened = work.open().await;
+    switch.opens();
     if !matches!(opened, Ok(None)) {
         switch.ends();
     }
