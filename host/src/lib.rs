@@ -27,6 +27,7 @@ pub mod plugins;
 pub mod dedupe;
 pub mod presence;
 pub mod devices;
+pub mod approvals;
 pub mod channels;
 pub mod sessions;
 pub mod agent;

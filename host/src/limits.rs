@@ -8,12 +8,15 @@ use std::time::Duration;
 
 #[path = "limits_clock.rs"]
 mod clock;
+#[path = "limits_exec.rs"]
+mod exec;
 #[path = "limits_http.rs"]
 mod http;
 #[path = "limits_past.rs"]
 mod past;
 
 pub use clock::*;
+pub use exec::*;
 pub use http::*;
 pub use past::*;
 
@@ -394,10 +397,6 @@ pub const WORKSPACE_FILE_BYTES_MAX: u64 = 2 << 20;
 pub const WORKSPACE_FILE_CHARS: usize = 20_000;
 /// Characters of all of them together.
 pub const WORKSPACE_CHARS: usize = 150_000;
-/// Longest single argument of a program, bytes: below what the system takes (128 KiB).
-pub const CLI_ARGUMENT_BYTES_MAX: usize = 120_000;
-/// How much of a program's last complaint goes into the log, characters.
-pub const CLI_LAST_WORDS_MAX: usize = 400;
 /// How often a model may call tools before it has to have answered.
 pub const TOOL_ROUNDS_MAX: usize = 32;
 /// Longest wait for one tool.

@@ -117,13 +117,13 @@ pub static METHODS: &[MethodSpec] = &[
     admin("config.patch").effect().built(),
     admin("config.schema").built(),
     read("config.schema.lookup").built(),
-    admin("exec.approvals.get"),
-    admin("exec.approvals.set").effect(),
+    admin("exec.approvals.get").built(),
+    admin("exec.approvals.set").effect().built(),
     admin("exec.approvals.node.get"),
     admin("exec.approvals.node.set").effect(),
-    approvals("exec.approval.request").effect(),
-    approvals("exec.approval.waitDecision"),
-    approvals("exec.approval.resolve").effect(),
+    approvals("exec.approval.request").effect().built(),
+    approvals("exec.approval.waitDecision").built(),
+    approvals("exec.approval.resolve").effect().built(),
     admin("wizard.start").effect(),
     admin("wizard.next").effect(),
     admin("wizard.cancel").effect(),
@@ -208,6 +208,7 @@ pub static METHODS: &[MethodSpec] = &[
     read("sessions.usage.logs").hidden().built(),
     write("poll").effect().hidden(),
     admin("chat.inject").effect().hidden().built(),
+    approvals("exec.approval.list").hidden().built(),
     write("push.test").effect().hidden(),
     pairing("device.pair.setupCode").effect().hidden().built(),
     admin("config.openFile").effect().hidden(),
@@ -240,8 +241,12 @@ pub static EVENTS: &[EventSpec] = &[
     event_of("voicewake.changed", Scope::Read)
         .droppable()
         .built(),
-    event_of("exec.approval.requested", Scope::Approvals).droppable(),
-    event_of("exec.approval.resolved", Scope::Approvals).droppable(),
+    event_of("exec.approval.requested", Scope::Approvals)
+        .droppable()
+        .built(),
+    event_of("exec.approval.resolved", Scope::Approvals)
+        .droppable()
+        .built(),
     event_of("update.available", Scope::Open).droppable(),
 ];
 

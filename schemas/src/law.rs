@@ -23,6 +23,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("config.json", include_str!("../config.json")),
     ("cron.json", include_str!("../cron.json")),
     ("voice.json", include_str!("../voice.json")),
+    ("approvals.json", include_str!("../approvals.json")),
 ];
 
 /// The catalogue of methods.

@@ -24,6 +24,7 @@ pub mod voice;
 
 pub mod agent;
 pub mod agents;
+pub mod approvals;
 pub mod channels;
 pub mod chat;
 pub mod config;

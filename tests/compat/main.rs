@@ -7,6 +7,7 @@ mod frozen;
 mod likeness;
 mod openai;
 mod real_cli;
+mod real_coding_agent;
 mod reference;
 mod replay;
 mod vectors;

@@ -5,11 +5,13 @@
 
 mod agent;
 mod agents;
+mod approvals;
 mod attempts;
 mod channel_queue;
 mod channels;
 mod chat;
 mod cli;
+mod coding_agents;
 mod config;
 mod config_cli;
 mod config_methods;
@@ -23,6 +25,7 @@ mod credentials;
 mod cron_tool;
 mod devices;
 mod events;
+mod exec_tool;
 mod flood;
 mod heartbeat;
 mod hooks;

@@ -8,7 +8,8 @@ use support::{Client, Gateway, Login};
 const NODE: &str = "node.invoke.result node.event node.pending.drain node.pending.pull \
     node.pending.ack node.canvas.capability.refresh skills.bins";
 
-const APPROVALS: &str = "exec.approval.request exec.approval.waitDecision exec.approval.resolve";
+const APPROVALS: &str = "exec.approval.request exec.approval.waitDecision exec.approval.resolve \
+    exec.approval.list";
 
 const PAIRING: &str = "node.pair.request node.pair.list node.pair.approve node.pair.reject \
     node.pair.verify device.pair.list device.pair.approve device.pair.reject device.pair.remove \

@@ -245,6 +245,21 @@ impl Gateway {
         self.setup.state_dir()
     }
 
+    /// Writes its approvals file: `defaults` and `agents` as given.
+    ///
+    /// # Panics
+    /// When the state folder can't be written.
+    pub fn allow(&self, approvals: &Value) {
+        let mut file = json!({ "version": 1 });
+        for (key, value) in approvals.as_object().expect("approvals are an object") {
+            file[key] = value.clone();
+        }
+        let path = self.state_dir().join("exec-approvals.json");
+        std::fs::write(&path, file.to_string()).expect("a state file");
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, private).expect("the mode of a state file");
+    }
+
     /// Its configuration file.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {

@@ -17,6 +17,7 @@ pub mod bot_api_state;
 pub mod canary;
 pub mod cli;
 pub mod client;
+pub mod coding_agent;
 pub mod device;
 pub mod flood;
 pub mod gateway;

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::approvals::Approvals;
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
 use crate::hub::{ConnId, Hub};
@@ -246,6 +247,7 @@ struct Inner {
     queues: Mutex<HashMap<SessionKey, Queue>>,
     slots: Semaphore,
     toolbox: OnceLock<Arc<dyn Toolbox>>,
+    approvals: OnceLock<Approvals>,
 }
 
 impl fmt::Debug for Agent {
@@ -273,6 +275,7 @@ impl Agent {
             queues: Mutex::default(),
             slots: Semaphore::new(limits::RUNS_AT_ONCE_MAX),
             toolbox: OnceLock::new(),
+            approvals: OnceLock::new(),
         };
         let agent = Agent {
             inner: Arc::new(inner),
@@ -291,6 +294,12 @@ impl Agent {
     /// Hands in what models may call; counts from the next round on. Only the first one counts.
     pub fn set_toolbox(&self, toolbox: Arc<dyn Toolbox>) {
         let _first_counts = self.inner.toolbox.set(toolbox);
+    }
+
+    /// Hands in who is asked when a program that answers wants to do something. Without it such a
+    /// program is told no. Only the first one counts.
+    pub fn set_approvals(&self, approvals: Approvals) {
+        let _first_counts = self.inner.approvals.set(approvals);
     }
 
     /// Takes a turn. It runs at once when its session is idle, and waits otherwise.

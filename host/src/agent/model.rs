@@ -11,6 +11,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::runner::{Runner, RunnerError};
+use super::runners::acp::{self, Acp, Permission};
 use super::runners::anthropic::{self, Anthropic};
 use super::runners::cli::Cli;
 use super::runners::cli::backend;
@@ -20,6 +21,7 @@ use super::thinking::Thinking;
 use crate::config::{Config, ModelEntry, ModelProvider};
 use crate::limits;
 use crate::sessions::SettingsRow;
+use crate::shutdown::Tasks;
 
 /// A model by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,12 +98,13 @@ pub fn candidates_for(
 
 /// The models to try in order: the session's own, or the agent's with its fallbacks.
 pub fn candidates(config: &Config, settings: &SettingsRow, agent: &str) -> Vec<ModelName> {
-    let agent = config
-        .agents
-        .get(agent)
-        .and_then(|entry| entry.model.as_ref());
+    let entry = config.agents.get(agent);
+    let program = entry.and_then(|entry| entry.runtime.as_ref()?.program());
+    let program = program.map(|id| ModelName::new(id, acp::DEFAULT_MODEL));
+    let agent = entry.and_then(|entry| entry.model.as_ref());
     let chosen = agent.or(config.agents.defaults.model.as_ref());
     let mut names: Vec<ModelName> = match chosen {
+        _ if program.is_some() => program.into_iter().collect(),
         Some(chosen) => chosen
             .candidates()
             .iter()
@@ -136,7 +139,9 @@ pub fn named(config: &Config, text: &str) -> ModelName {
     let providers = &config.models.providers;
     let known = |provider: &str| {
         let embedded = provider == echo::PROVIDER;
-        embedded || providers.contains_key(provider) || backend::exists(config, provider)
+        let program =
+            || backend::exists(config, provider) || acp::backend::exists(config, provider);
+        embedded || providers.contains_key(provider) || program()
     };
     if let Some((provider, model)) = text.split_once('/').filter(|(name, _)| known(name)) {
         return ModelName::new(provider, model);
@@ -189,6 +194,10 @@ pub struct Place {
     pub folder: PathBuf,
     /// What a conversation that begins now may be called.
     pub fresh_id: String,
+    /// Where what goes on after the answer belongs.
+    pub tasks: Tasks,
+    /// Whom a program may ask before it does something.
+    pub permission: Permission,
 }
 
 /// The runner that reaches a model.
@@ -206,7 +215,9 @@ pub fn runner(
         }
         let id = &name.provider;
         if let Some(backend) = backend::find(config, id)? {
-            let Place { folder, fresh_id } = place;
+            let Place {
+                folder, fresh_id, ..
+            } = place;
             return Ok(Box::new(Cli::new(
                 id,
                 backend,
@@ -214,6 +225,9 @@ pub fn runner(
                 folder,
                 fresh_id,
             )));
+        }
+        if let Some(backend) = acp::backend::find(config, id)? {
+            return Ok(Box::new(Acp::new(id, backend, &name.model, place)));
         }
         return Err(RunnerError::new(format!(
             "unknown model provider \"{0}\": add models.providers.{0} to openclaw.json",

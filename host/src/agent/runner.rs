@@ -12,6 +12,7 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 
 use super::thinking::Thinking;
+use super::toolbox::ToolOutput;
 use crate::error::Boxed;
 
 /// Who said a line of the prompt.
@@ -154,6 +155,10 @@ pub enum Step {
     Thought(Thought),
     /// A tool is called; before the end.
     Call(ToolCall),
+    /// The runner's program itself begins to use a tool; for watching only.
+    Using(ToolCall),
+    /// It is done with that, and this came of it.
+    Used(ToolCall, ToolOutput),
     /// The id under which the runner's program keeps this conversation from now on.
     Memory(String),
     /// The end; nothing follows. `usage` is absent when the provider does not count.

@@ -4,6 +4,7 @@
 //! sessions and timers meet, and are handed in by [`super::Agent::set_toolbox`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -80,6 +81,9 @@ impl ToolOutput {
 pub trait Toolbox: Send + Sync {
     /// What the models of `agent` may call in a session.
     fn offered(&self, config: &Config, agent: &str, key: &SessionKey) -> Vec<ToolSpec>;
+
+    /// How long a call may take, with everything it waits for.
+    fn time_max(&self, call: &ToolCall) -> Duration;
 
     /// Does one call. What isn't offered, or called in a wrong way, is a failure told to the
     /// model.

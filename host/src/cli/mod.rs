@@ -7,6 +7,7 @@
 //! `when` how it is shown · one file for each command.
 
 mod agent;
+mod approvals;
 mod args;
 mod call;
 mod channels;
@@ -82,6 +83,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Agent(args) => return agent::run(args, screen),
         Command::Sessions(command) => sessions::run(command, screen),
         Command::Devices(command) => devices::run(command, screen),
+        Command::Approvals(command) => approvals::run(command, screen),
         Command::Cron(command) => cron::run(command, screen),
         Command::System(command) => system::run(command, screen),
         Command::Wake(args) => system::wake(args, screen),

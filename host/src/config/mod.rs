@@ -5,6 +5,7 @@
 //! everybody else holds a [`ConfigHandle`], in which the reload task alone (`reload`) puts another
 //! one. Keys that this gateway doesn't use are left alone and named in the log.
 
+mod agent_runtime;
 mod document;
 mod dotenv;
 mod cron;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use agent_runtime::{AgentAcp, AgentRuntime};
 pub use cron::{CronAlertConfig, CronConfig, CronPlaceConfig, CronRetryConfig};
 pub use document::{Document, parse_object};
 pub use dotenv::Dotenv;

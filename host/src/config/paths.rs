@@ -66,6 +66,16 @@ impl Paths {
         self.state_dir.join("gateway.sock")
     }
 
+    /// Who may run what on this machine.
+    pub fn exec_approvals(&self) -> PathBuf {
+        self.state_dir.join("exec-approvals.json")
+    }
+
+    /// Where a companion program on this machine would be asked; named in the file, never opened.
+    pub fn exec_approvals_socket(&self) -> PathBuf {
+        self.state_dir.join("exec-approvals.sock")
+    }
+
     /// The gateway's own device key, in the file form that clients use for theirs.
     pub fn gateway_identity(&self) -> PathBuf {
         self.state_dir.join("gateway").join("device.json")

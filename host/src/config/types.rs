@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::messages::MessagesConfig;
 use super::{
-    CronConfig, Dotenv, GatewayConfig, HeartbeatConfig, HooksConfig, Paths, Secret,
+    AgentRuntime, CronConfig, Dotenv, GatewayConfig, HeartbeatConfig, HooksConfig, Paths, Secret,
     SendPolicyConfig,
 };
 
@@ -203,6 +203,8 @@ pub struct AgentEntry {
     pub heartbeat: Option<HeartbeatConfig>,
     /// What its models may call, over `tools`.
     pub tools: Option<ToolsConfig>,
+    /// A coding agent that answers instead of a model.
+    pub runtime: Option<AgentRuntime>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -246,6 +248,9 @@ pub struct AgentDefaults {
     /// Backend id → how a program of this machine is called for answers; over the built-in
     /// values of `claude-cli` and `codex-cli`.
     pub cli_backends: BTreeMap<String, Value>,
+    /// Backend id → how a coding agent of this machine is started that speaks the Agent Client
+    /// Protocol; over the built-in values of `codex-acp`, `claude-acp` and `gemini-acp`.
+    pub acp_backends: BTreeMap<String, Value>,
     /// The regular look-around of the agent.
     pub heartbeat: HeartbeatConfig,
     /// Keys not used here.
@@ -265,6 +270,7 @@ impl Default for AgentDefaults {
             bootstrap_max_chars: None,
             bootstrap_total_max_chars: None,
             cli_backends: BTreeMap::new(),
+            acp_backends: BTreeMap::new(),
             heartbeat: HeartbeatConfig::default(),
             other: Map::new(),
         }
@@ -390,6 +396,8 @@ pub struct ToolsConfig {
     pub sessions: ToolSessionsConfig,
     /// Where the tool `message` may send.
     pub message: ToolMessageConfig,
+    /// What the tool `exec` may run, beside the approvals file: the stricter one counts.
+    pub exec: ToolExecConfig,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -401,6 +409,23 @@ pub struct ToolsConfig {
 pub struct ToolSessionsConfig {
     /// `self`, `tree` (default: also those it began), `agent` or `all`.
     pub visibility: Option<String>,
+}
+
+/// `tools.exec`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ToolExecConfig {
+    /// Where commands run: `gateway` (default), the only place there is.
+    pub host: Option<String>,
+    /// What may be run: `deny`, `allowlist` or `full`.
+    pub security: Option<String>,
+    /// When approvers are asked: `off`, `on-miss` or `always`.
+    pub ask: Option<String>,
+    /// Longest run of a command that names no time, seconds; absent: 120.
+    pub timeout_sec: Option<f64>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// `tools.message`.

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Door, StartError, Steps, failure};
 use crate::agent::Agent;
+use crate::approvals::Approvals;
 use crate::channels::{self, Channels};
 use crate::clock::Clock;
 use crate::config::{ConfigHandle, LoadOptions, Loaded, Paths};
@@ -124,7 +125,6 @@ fn build_parts(
     let dedupe = Dedupe::new(clock);
     let presence = Presence::new(clock, hub.clone(), crate::VERSION);
     let identity = identity::load_or_create(&paths.gateway_identity(), &clock).map_err(failure)?;
-    let devices = start_devices(&paths, clock, store, &hub, &sets.owners)?;
     let sessions = Sessions::new(store.clone(), clock, config.clone());
     let runs = sets.runs.clone();
     let agent = Agent::new(config.clone(), clock, hub.clone(), sessions.clone(), runs);
@@ -166,10 +166,11 @@ fn build_parts(
         clock,
         cron,
         heartbeats,
+        devices: start_devices(&paths, clock, store, &hub, &sets.owners)?,
+        approvals: Approvals::new(clock, hub.clone(), &paths),
         hub,
         dedupe,
         presence,
-        devices,
         channels,
         sessions,
         agent,

@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod agents;
+pub mod approvals;
 pub mod channels;
 pub mod chat;
 pub mod config;
@@ -36,6 +37,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::agent::Agent;
+use crate::approvals::Approvals;
 use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::ConfigHandle;
@@ -73,6 +75,8 @@ pub struct Parts {
     pub presence: Presence,
     /// Devices and pairing.
     pub devices: Devices,
+    /// What may be run, and who is asked.
+    pub approvals: Approvals,
     /// Channels and their accounts.
     pub channels: Channels,
     /// Sessions and transcripts.
@@ -94,7 +98,9 @@ pub struct Parts {
 impl Parts {
     /// Hands the agent what its models may call.
     pub fn equip(&self) {
+        self.agent.set_approvals(self.approvals.clone());
         self.agent.set_toolbox(Tools::new(tools::Parts {
+            approvals: self.approvals.clone(),
             channels: self.channels.clone(),
             sessions: self.sessions.clone(),
             agent: self.agent.clone(),
@@ -358,6 +364,14 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("cron.remove", |c| Box::pin(cron::remove(c))),
     ("cron.run", |c| Box::pin(cron::run(c))),
     ("cron.runs", |c| Box::pin(cron::runs(c))),
+    ("exec.approvals.get", |c| Box::pin(approvals::file(c))),
+    ("exec.approvals.set", |c| Box::pin(approvals::set_file(c))),
+    ("exec.approval.request", |c| Box::pin(approvals::request(c))),
+    ("exec.approval.waitDecision", |c| {
+        Box::pin(approvals::wait(c))
+    }),
+    ("exec.approval.resolve", |c| Box::pin(approvals::resolve(c))),
+    ("exec.approval.list", |c| Box::pin(approvals::list(c))),
     ("plugins.list", |c| Box::pin(plugins::list(c))),
     ("plugins.reload", |c| Box::pin(plugins::reload(c))),
     ("plugins.restart", |c| Box::pin(plugins::restart(c))),

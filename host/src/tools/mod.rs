@@ -5,12 +5,14 @@
 //! which is made again under the same run and step sends nothing twice.
 
 mod cron;
+mod exec;
 mod message;
 pub mod outside;
 pub mod policy;
 mod sessions;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,16 +22,20 @@ use serde_json::Value;
 use crate::agent::Agent;
 use crate::agent::runner::{ToolCall, ToolSpec};
 use crate::agent::toolbox::{ToolOutput, ToolPlace, Toolbox};
+use crate::approvals::Approvals;
 use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::cron::Cron;
+use crate::limits;
 use crate::sessions::{SessionKey, Sessions};
 use policy::Policy;
 
 /// What the tools work with.
 #[derive(Clone)]
 pub struct Parts {
+    /// What may be run.
+    pub approvals: Approvals,
     /// Channels, to send by.
     pub channels: Channels,
     /// Conversations.
@@ -60,14 +66,25 @@ pub struct Tool {
 }
 
 /// The groups, with their names to show.
-pub const GROUPS: [(&str, &str); 3] = [
+pub const GROUPS: [(&str, &str); 4] = [
+    ("runtime", "Runtime"),
     ("sessions", "Sessions"),
     ("messaging", "Messaging"),
     ("automation", "Automation"),
 ];
 
 /// Every tool there is, in the order in which models and people see them.
-pub static TOOLS: [Tool; 5] = [
+pub static TOOLS: [Tool; 6] = [
+    Tool {
+        name: "exec",
+        label: "Run a command",
+        description: "Run a command on the gateway's machine and get what it writes. A person may \
+            have to approve it first, so ask for one thing at a time and for nothing you don't need.",
+        group: "runtime",
+        profiles: &["coding"],
+        by_default: false,
+        parameters: exec::parameters,
+    },
     Tool {
         name: "sessions_list",
         label: "List conversations",
@@ -134,14 +151,25 @@ impl Tools {
 impl Toolbox for Tools {
     fn offered(&self, config: &Config, agent: &str, _key: &SessionKey) -> Vec<ToolSpec> {
         let policy = Policy::of(config, agent);
+        let approvals = &self.parts.approvals;
+        let works =
+            |tool: &&Tool| tool.name != "exec" || exec::is_offered(approvals, config, agent);
         let tools = TOOLS.iter().filter(|tool| policy.allows(tool));
         tools
+            .filter(works)
             .map(|tool| ToolSpec {
                 name: tool.name,
                 description: tool.description,
                 parameters: (tool.parameters)(),
             })
             .collect()
+    }
+
+    fn time_max(&self, call: &ToolCall) -> Duration {
+        match call.name.as_str() {
+            "exec" => exec::time_max(call),
+            _ => limits::TOOL_TIME_MAX,
+        }
     }
 
     fn call(&self, place: ToolPlace, call: ToolCall) -> BoxFuture<'static, ToolOutput> {
@@ -155,6 +183,7 @@ impl Toolbox for Tools {
             };
             tracing::info!(run = place.run_id, tool = tool.name, session = %place.key, "tool called");
             let done = match tool.name {
+                "exec" => exec::call(&parts, &place, call.arguments).await,
                 "message" => message::send(&parts, &place, call.arguments).await,
                 "sessions_list" => sessions::list(&parts, &place, call.arguments),
                 "sessions_history" => sessions::history(&parts, &place, call.arguments),

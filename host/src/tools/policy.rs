@@ -77,6 +77,7 @@ mod tests {
     fn what_is_not_allowed_is_denied() {
         let usual = ["sessions_list", "sessions_history", "message"];
         let all = [
+            "exec",
             "sessions_list",
             "sessions_history",
             "sessions_send",
@@ -90,14 +91,11 @@ mod tests {
         check(json!({"profile": "full"}), json!({}), &all);
         check(json!({"profile": "minimal"}), json!({}), &[]);
         check(json!({"profile": "zzz"}), json!({}), &[]);
-        check(json!({"profile": "messaging"}), json!({}), &all[..4]);
-        check(
-            json!({"profile": "coding"}),
-            json!({}),
-            &["sessions_list", "sessions_history", "sessions_send", "cron"],
-        );
+        check(json!({"profile": "messaging"}), json!({}), &all[1..5]);
+        let coding = [&all[..4], &all[5..]].concat();
+        check(json!({"profile": "coding"}), json!({}), &coding);
         check(json!({"allow": ["*"]}), json!({}), &all);
-        check(json!({"allow": ["group:sessions"]}), json!({}), &all[..3]);
+        check(json!({"allow": ["group:sessions"]}), json!({}), &all[1..4]);
         check(
             json!({"allow": ["group:sessions"]}),
             json!({"allow": ["message"]}),
@@ -111,7 +109,7 @@ mod tests {
         check(
             json!({}),
             json!({"alsoAllow": ["sessions_send"]}),
-            &all[..4],
+            &all[1..5],
         );
         check(json!({"allow": ["group:automation"]}), json!({}), &["cron"]);
         check(

@@ -3,8 +3,8 @@
 use super::shape::{Fields, fields_of};
 use crate::frame::{self, EventText, StateVersion};
 use crate::{
-    agent, agents, channels, chat, config, connect, cron, devices, error, plugins, presence, send,
-    sessions, system, usage, voice,
+    agent, agents, approvals, channels, chat, config, connect, cron, devices, error, plugins,
+    presence, send, sessions, system, usage, voice,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,6 +47,8 @@ macro_rules! kinds {
             Kind { name: "CronStatusParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "AgentsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "PluginsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
+            Kind { name: "ExecApprovalsGetParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
+            Kind { name: "ExecApprovalListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ModelsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
         ]
     };
@@ -127,6 +129,14 @@ pub(super) const TYPES: &[Kind] = kinds! {
     voice::{
         VoiceWake, TalkConfigParams, TalkConfig, TalkSettings, TalkSession, TalkUi, TalkModeParams,
         TalkMode,
+    }
+    approvals::{
+        SystemRunFile, SystemRunPlan, SystemRunBinding, ExecApprovalRequestParams,
+        ExecApprovalQuestion, ExecApprovalRequested, ExecApprovalList, ExecApprovalDecision,
+        ExecApprovalResolved, ExecApprovalAcceptedStatus, ExecApprovalAccepted,
+        ExecApprovalDecided, ExecApprovalAnswer, ExecApprovalResolveParams, ExecAllowed,
+        ExecDefaults, ExecAgent, ExecSocket, ExecApprovalsFile, ExecApprovalsSetParams,
+        ExecApprovals,
     }
     cron::{
         CronSchedule, CronTarget, CronDeliveryMode, CronAlertMode, CronPayload, CronPayloadPatch,

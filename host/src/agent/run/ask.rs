@@ -14,6 +14,7 @@ use super::super::prompt;
 use super::super::runner::{
     Image, Prompt, Runner, RunnerError, Step, Steps, Stop, ToolCall, Usage,
 };
+use super::super::runners::acp::Permission;
 use super::super::toolbox::{ToolOutput, ToolPlace};
 use super::close::{thought_row, tokens};
 use super::{Answer, STORE_FAILED, Work};
@@ -69,10 +70,7 @@ impl Work<'_> {
     async fn begin(&mut self, names: &mut Vec<ModelName>) -> Result<Steps, RunnerError> {
         let mut failed = None;
         while let Some(name) = names.first().cloned() {
-            let place = model::Place {
-                folder: self.config.workspace(self.agent_id()),
-                fresh_id: self.inner.clock.uuid(),
-            };
+            let place = self.place();
             let runner = match model::runner(&self.config, &name, place) {
                 Ok(runner) => runner,
                 Err(error) => {
@@ -93,6 +91,24 @@ impl Work<'_> {
         Err(failed.unwrap_or_else(|| RunnerError::new("no model is configured")))
     }
 
+    /// Where a program that answers works, and whom it may ask.
+    fn place(&self) -> model::Place {
+        let entry = self.config.agents.get(self.agent_id());
+        let named = entry.and_then(|entry| entry.runtime.as_ref()?.folder());
+        model::Place {
+            folder: named.unwrap_or_else(|| self.config.workspace(self.agent_id())),
+            fresh_id: self.inner.clock.uuid(),
+            tasks: self.inner.tasks.clone(),
+            permission: Permission {
+                approvals: self.inner.approvals.get().cloned(),
+                config: self.config.clone(),
+                agent: self.agent_id().to_owned(),
+                key: self.turn.key.clone(),
+                words: self.row.settings.words.clone(),
+            },
+        }
+    }
+
     fn note_failure(&self, name: &ModelName, error: RunnerError) -> RunnerError {
         tracing::warn!(run = self.turn.run_id, model = %name, %error, "model did not answer");
         error
@@ -111,6 +127,8 @@ impl Work<'_> {
                 Step::Thinking(text) => self.events.thinking(&text),
                 Step::Thought(thought) => self.thoughts.push(thought),
                 Step::Call(call) => calls.push(call),
+                Step::Using(call) => self.events.tool_start(&call),
+                Step::Used(call, output) => self.events.tool_result(&call, &output.bounded()),
                 Step::Memory(id) => {
                     if let Some((_, kept)) = &mut self.memory {
                         *kept = id;
@@ -186,8 +204,9 @@ impl Work<'_> {
         let toolbox = self.inner.toolbox.get().cloned();
         let output = match toolbox {
             Some(toolbox) => {
+                let longest = toolbox.time_max(&call);
                 let work = toolbox.call(place, call.clone());
-                let time = tokio::time::timeout(limits::TOOL_TIME_MAX, work);
+                let time = tokio::time::timeout(longest, work);
                 time.await.unwrap_or_else(|_| {
                     ToolOutput::failed("the tool did not answer in time; it may have done its work")
                 })

@@ -1,5 +1,6 @@
 //! The runners: one file for each way to get an answer, and what they share.
 
+pub mod acp;
 pub mod anthropic;
 pub mod anthropic_event;
 pub mod cli;

@@ -2,6 +2,7 @@
 //!
 //! A flag exists only on the commands where it has an effect; anywhere else it is an error.
 
+mod approvals;
 mod config;
 mod cron;
 mod devices;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use approvals::*;
 pub use config::*;
 pub use cron::*;
 pub use devices::{ApproveArgs, ClearArgs, DevicesCommand, RotateArgs, TokenArgs};
@@ -97,6 +99,13 @@ pub enum Command {
     /// Paired devices and pairing requests
     #[command(subcommand, after_help = "Example: openclaw devices list")]
     Devices(DevicesCommand),
+    /// What may be run on the gateway's machine, and what waits for a decision
+    #[command(
+        subcommand,
+        visible_alias = "exec-approvals",
+        after_help = "Example: openclaw approvals pending"
+    )]
+    Approvals(ApprovalsCommand),
     /// The configuration file: values by their paths, checked and changed
     #[command(subcommand, after_help = "Example: openclaw config get gateway.port")]
     Config(ConfigCommand),
@@ -259,6 +268,10 @@ impl Command {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)
             }
+            Command::Approvals(command) => {
+                let (reach, wide) = command.reach();
+                (reach.connection.json, wide)
+            }
             Command::System(command) => (command.reach().connection.json, false),
             Command::Wake(a) => (a.reach.connection.json, false),
             Command::Logs(a) => (a.reach.connection.json, false),
@@ -306,6 +319,9 @@ mod tests {
             "openclaw cron add --every 1h --message x --no-deliver --json",
             "openclaw cron edit j --name n",
             "openclaw cron remove j",
+            "openclaw approvals get --gateway --json",
+            "openclaw approvals allowlist add /bin/ls --agent main",
+            "openclaw approvals approve 6f --always",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }
@@ -330,6 +346,9 @@ mod tests {
             "openclaw cron add --every 1h --message x --tz UTC",
             "openclaw cron add --every 1h --message x --webhook http://x --to 1",
             "openclaw cron run",
+            "openclaw approvals set",
+            "openclaw approvals get --node n",
+            "openclaw approvals deny 6f --always",
         ] {
             assert_eq!(
                 parse(wrong).err().map(|e| e.exit_code()),

@@ -206,7 +206,8 @@ impl Failure {
     }
 }
 
-fn newest(prompt: &Prompt) -> String {
+/// The newest message.
+pub(in crate::agent::runners) fn newest(prompt: &Prompt) -> String {
     let newest = prompt
         .lines
         .iter()
@@ -215,7 +216,7 @@ fn newest(prompt: &Prompt) -> String {
 }
 
 /// The newest message, after what was said before it.
-fn told_so_far(prompt: &Prompt) -> String {
+pub(in crate::agent::runners) fn told_so_far(prompt: &Prompt) -> String {
     let newest = newest(prompt);
     let before: Vec<String> = prompt
         .lines
