@@ -17,6 +17,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod config;
 pub mod workspace;
+pub mod skills;
 // ── services: no life of their own
 pub mod auth;
 pub mod identity;

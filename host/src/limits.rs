@@ -14,11 +14,14 @@ mod exec;
 mod http;
 #[path = "limits_past.rs"]
 mod past;
+#[path = "limits_skills.rs"]
+mod skills;
 
 pub use clock::*;
 pub use exec::*;
 pub use http::*;
 pub use past::*;
+pub use skills::*;
 
 // ── frames ──────────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +242,8 @@ pub const PROBE_EVERY_PINGS: u32 = 30;
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest wait for a typing sign: late ones are worthless.
 pub const TYPING_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a plugin may take to forget its login.
+pub const LOGOUT_DEADLINE: Duration = Duration::from_secs(15);
 /// Between two typing signs: providers show one for about five seconds.
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(4);
 /// First pause before a turn is offered again to a session that can't take it.

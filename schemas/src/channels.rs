@@ -8,6 +8,36 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// Params of `channels.logout`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsLogoutParams {
+    /// The channel.
+    pub channel: String,
+    /// The account; the channel's default one when none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+}
+
+/// Result of `channels.logout`: whether a credential was removed, whether one stays in the
+/// environment, and whether the account is without one now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsLogout {
+    /// The channel.
+    pub channel: String,
+    /// The account.
+    pub account_id: String,
+    /// Something was forgotten.
+    pub cleared: bool,
+    /// A credential stays in the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_token: Option<bool>,
+    /// No credential is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged_out: Option<bool>,
+}
+
 /// Params of `channels.status`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -24,6 +24,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("cron.json", include_str!("../cron.json")),
     ("voice.json", include_str!("../voice.json")),
     ("approvals.json", include_str!("../approvals.json")),
+    ("skills.json", include_str!("../skills.json")),
 ];
 
 /// The catalogue of methods.

@@ -35,6 +35,7 @@ pub mod plugins;
 pub mod presence;
 pub mod send;
 pub mod sessions;
+pub mod skills;
 pub mod system;
 pub mod usage;
 

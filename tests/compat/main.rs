@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod aimock;
+mod browser;
+mod control_ui;
 mod frozen;
 mod likeness;
 mod openai;
@@ -10,4 +12,5 @@ mod real_cli;
 mod real_coding_agent;
 mod reference;
 mod replay;
+mod strict;
 mod vectors;

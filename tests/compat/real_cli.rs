@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use support::gateway::TOKEN;
+use support::llm::{Door, Llm, Reply};
 use support::{Gateway, Setup};
 
 use crate::reference::{PATIENCE, RELEASE, Reference, reference, skipped};
@@ -72,6 +74,18 @@ async fn its_command_line() {
             .await["status"]
             == "ok"
     );
+
+    let every = json!({ "kind": "every", "everyMs": 600_000 });
+    let payload = json!({ "kind": "agentTurn", "message": "look around" });
+    let job = json!({ "name": "Look", "schedule": every, "sessionTarget": "isolated",
+        "payload": payload });
+    let job = client.ok("cron.add", job).await;
+    let jobs = json_of(reference, home, &["cron", "list"]).await;
+    assert_eq!(jobs["jobs"][0]["id"], job["id"], "{jobs}");
+    let logs = ["logs", "--limit", "200", "--json", "--timeout", "120000"];
+    let logs = reference.run(home, &logs).await;
+    let lines = String::from_utf8_lossy(&logs.stdout);
+    assert!(lines.contains("gateway ready"), "{logs:?}");
 
     let status = json_of(reference, home, &["status"]).await;
     // Its probe sends no device to a loopback address, so it has no scopes, and calls any gateway,
@@ -156,32 +170,87 @@ impl Drop for Terminal {
     }
 }
 
+/// A command of the terminal client: its menu may take the first Enter for itself.
+async fn command(terminal: &Terminal, text: &str, what: &str, fits: impl Fn(&str) -> bool) {
+    terminal.tmux(&["send-keys", "-t", "0", "-l", text]);
+    for _ in 0..3 {
+        terminal.tmux(&["send-keys", "-t", "0", "Enter"]);
+        for _ in 0..20 {
+            if fits(&terminal.screen()) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+    terminal.shows(what, fits).await;
+}
+
 #[tokio::test]
-async fn its_terminal_client_shows_a_streamed_answer() {
+async fn its_terminal_client() {
     let Some(reference) = reference() else { return };
     if Command::new("tmux").arg("-V").output().is_err() {
         skipped("tmux not available");
         return;
     }
-    let gateway: Gateway = shared_home().start().await;
-    let terminal = Terminal::open(reference, gateway.home(), &["tui"]);
-    terminal
-        .shows("that it is connected", |screen| {
-            screen.contains("connected | idle")
-        })
+    let llm = Llm::start().await;
+    let gateway: Gateway = Setup::new()
+        .config("/models/providers/fake", llm.provider("m1"))
+        .config("/agents/defaults/model", json!("fake/m1"))
+        .start()
         .await;
-    terminal.tmux(&["send-keys", "-t", "0", "-l", "tell me about whales"]);
-    terminal.tmux(&["send-keys", "-t", "0", "Enter"]);
-    // Once as the question, once as the echo's answer.
-    let twice = |screen: &str| screen.matches("tell me about whales").count() >= 2;
-    terminal.shows("the answer", twice).await;
+    // Its own home: what it finds the gateway by is told.
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("ws://127.0.0.1:{}", gateway.port());
+    let arguments = ["tui", "--url", &url, "--token", TOKEN];
+    let terminal = Terminal::open(reference, home.path(), &arguments);
+    let connected = |screen: &str| screen.contains("connected | idle");
+    terminal.shows("that it is connected", connected).await;
+
+    let door = Door::default();
+    let rest = vec!["are large.".to_owned()];
+    llm.push(Reply::Held(vec!["Whales ".to_owned()], door.clone(), rest));
+    let streams = |screen: &str| screen.contains("Whales") && screen.contains("streaming");
+    command(&terminal, "tell me", "the answer as it comes", streams).await;
+    door.open();
+    let whole = |screen: &str| screen.contains("Whales are large.") && connected(screen);
+    terminal.shows("the whole answer", whole).await;
+
+    llm.push(Reply::Hang(vec!["Once upon a".to_owned()]));
+    let begun = |screen: &str| screen.contains("Once upon a");
+    command(&terminal, "a story", "the beginning", begun).await;
+    terminal.tmux(&["send-keys", "-t", "0", "Escape"]);
+    let aborted = |screen: &str| screen.contains("run aborted");
+    terminal.shows("the end of the run", aborted).await;
+
+    let thinks = |screen: &str| screen.contains("thinking set to high");
+    command(&terminal, "/think high", "the new level", thinks).await;
+    let status = |screen: &str| screen.contains("Default model: m1");
+    command(&terminal, "/status", "the gateway's state", status).await;
+    let models = |screen: &str| screen.contains("\u{2192} fake/m1");
+    command(&terminal, "/model", "the models", models).await;
+    terminal.tmux(&["send-keys", "-t", "0", "Escape"]);
+    terminal.shows("no list", |screen| !models(screen)).await;
+    let sessions = |screen: &str| screen.contains("Filter:");
+    command(&terminal, "/sessions", "the sessions", sessions).await;
+    terminal.tmux(&["send-keys", "-t", "0", "Escape"]);
+    terminal.shows("no list", |screen| !sessions(screen)).await;
     let mut client = gateway.operator().await;
-    let history = client
+    let row = client.ok("sessions.list", json!({})).await["sessions"][0].clone();
+    assert_eq!(
+        (&row["thinkingLevel"], &row["abortedLastRun"]),
+        (&json!("high"), &json!(true))
+    );
+
+    // The key of a reset session stays, its transcript begins anew.
+    let before = client
         .ok("chat.history", json!({ "sessionKey": "main" }))
         .await;
-    assert_eq!(
-        history["messages"].as_array().unwrap().len(),
-        2,
-        "{history}"
-    );
+    let empty = |screen: &str| !screen.contains("Whales") && !screen.contains("Once upon");
+    command(&terminal, "/reset", "an empty conversation", empty).await;
+    let after = client
+        .ok("chat.history", json!({ "sessionKey": "main" }))
+        .await;
+    assert_ne!(before["sessionId"], after["sessionId"]);
+    let new = |screen: &str| screen.contains("new session: tui-");
+    command(&terminal, "/new", "a session of its own", new).await;
 }

@@ -116,6 +116,16 @@ impl Reference {
         node_of(&self.folder)
     }
 
+    /// One of the packages it brings.
+    pub fn package(&self, name: &str) -> PathBuf {
+        self.folder.join("node_modules").join(name)
+    }
+
+    /// The files of its browser UI.
+    pub fn control_ui(&self) -> PathBuf {
+        self.package("openclaw").join("dist/control-ui")
+    }
+
     /// Its entry.
     pub fn script(&self) -> PathBuf {
         self.folder.join("node_modules/openclaw/openclaw.mjs")

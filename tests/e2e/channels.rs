@@ -128,3 +128,78 @@ async fn there_was_no_heartbeat_yet() {
         "null is sent: {frame}"
     );
 }
+
+/// Waits until one account of telegram rests and the other one runs.
+async fn rests(gateway: &Gateway, one: &str, other: &str) {
+    support::wait::until("the account to rest", || async {
+        let mut client = gateway.operator().await;
+        let status = client.ok("channels.status", json!({})).await;
+        let accounts = status["channelAccounts"]["telegram"].clone();
+        let running = |id: &str| {
+            let mut all = accounts.as_array().unwrap().iter();
+            all.any(|account| account["accountId"] == id && account["running"] == true)
+        };
+        (running(other) && !running(one)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn logging_out() {
+    let api = BotApi::start().await;
+    let bots = ["1001:x", "1002:y"].map(|token| api.add_bot(token, "some_bot"));
+    let gateway = Setup::new()
+        .plugins(&["echo", "telegram"])
+        .config(
+            "/channels/telegram",
+            json!({
+                "apiRoot": api.root(),
+                "accounts": { "home": { "botToken": "1001:x" }, "work": { "botToken": "1002:y" } },
+            }),
+        )
+        .start()
+        .await;
+    for bot in &bots {
+        bot.wait_calls("getUpdates", 1).await;
+    }
+    let mut client = gateway.operator().await;
+    let params = json!({ "channel": "telegram", "accountId": "work" });
+    let done = client.ok("channels.logout", params.clone()).await;
+    assert_eq!(
+        done,
+        json!({ "channel": "telegram", "accountId": "work", "cleared": true, "envToken": false,
+            "loggedOut": true })
+    );
+    let file = std::fs::read_to_string(gateway.config_file()).unwrap();
+    assert!(
+        !file.contains("1002:y") && file.contains("1001:x"),
+        "{file}"
+    );
+    // The other one goes on; this one rests.
+    rests(&gateway, "work", "home").await;
+    let again = client.ok("channels.logout", params).await;
+    assert_eq!(
+        (&again["cleared"], &again["loggedOut"]),
+        (&json!(false), &json!(true))
+    );
+    for (params, text) in [
+        (
+            json!({ "channel": "nope" }),
+            "invalid channels.logout channel",
+        ),
+        (
+            json!({ "channel": "echo" }),
+            "channel echo does not support logout",
+        ),
+        (
+            json!({ "channel": "telegram", "accountId": "zzz" }),
+            "unknown account \"zzz\" of channel telegram",
+        ),
+    ] {
+        let refused = client.refused("channels.logout", params).await;
+        assert_eq!(
+            refused,
+            json!({ "code": "INVALID_REQUEST", "message": text })
+        );
+    }
+}

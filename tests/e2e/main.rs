@@ -3,6 +3,7 @@
 //! in `schemas/` and `host/src/methods/`.
 #![allow(clippy::unwrap_used)]
 
+mod absent;
 mod agent;
 mod agents;
 mod approvals;
@@ -54,6 +55,7 @@ mod sessions_cli;
 mod sessions_removal;
 mod setup_codes;
 mod shutdown;
+mod skills;
 mod tailscale;
 mod telegram;
 mod tls;

@@ -1,4 +1,4 @@
-//! `voicewake.*`, `talk.*`, and what has no substance here and says so.
+//! `voicewake.*`, `talk.*`, and memory search, which is not there and says so.
 
 use serde_json::{Value, json};
 use support::{Client, Gateway, Login, Setup};
@@ -107,41 +107,4 @@ async fn memory_search_is_not_there() {
         json!({ "agentId": "main",
             "embedding": { "ok": false, "error": "memory search unavailable" } })
     );
-}
-
-#[tokio::test]
-async fn what_is_not_there_says_so() {
-    let gateway = Gateway::start().await;
-    let mut client = gateway.operator().await;
-    let unbuilt = |name: &str| format!("{name} is not built into this gateway yet");
-    for (method, code, text) in [
-        (
-            "web.login.start",
-            "INVALID_REQUEST",
-            "web login provider is not available".to_owned(),
-        ),
-        (
-            "web.login.wait",
-            "INVALID_REQUEST",
-            "web login provider is not available".to_owned(),
-        ),
-        (
-            "browser.request",
-            "UNAVAILABLE",
-            "browser control is disabled".to_owned(),
-        ),
-        ("tts.status", "UNAVAILABLE", unbuilt("tts.status")),
-        ("tts.convert", "UNAVAILABLE", unbuilt("tts.convert")),
-        ("push.test", "UNAVAILABLE", unbuilt("push.test")),
-        ("poll", "UNAVAILABLE", unbuilt("poll")),
-        ("channels.logout", "UNAVAILABLE", unbuilt("channels.logout")),
-    ] {
-        let error = client.refused(method, json!({})).await;
-        assert_eq!(error, json!({ "code": code, "message": text }), "{method}");
-        let advertised = client.hello["features"]["methods"].as_array().unwrap();
-        assert!(
-            !advertised.contains(&json!(method)),
-            "{method} is advertised"
-        );
-    }
 }

@@ -1,7 +1,7 @@
 //! A raw WebSocket client: frames are JSON values, nothing is validated or hidden, so that a test
 //! sees what a client sees.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -14,6 +14,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::canary;
 use crate::login::Login;
+use crate::strict;
 use crate::wait::within;
 
 /// How a connection ended: 1005 stands for a close without a code, 1006 for a broken socket.
@@ -43,6 +44,8 @@ pub struct Client {
     waiting: VecDeque<Value>,
     closed: Option<Close>,
     requests: u64,
+    /// The method of each request, by its id.
+    asked: HashMap<String, String>,
     /// The challenge's payload.
     pub challenge: Value,
     /// The payload of hello-ok, once connected.
@@ -86,6 +89,7 @@ impl Client {
             waiting: VecDeque::new(),
             closed: None,
             requests: 0,
+            asked: HashMap::new(),
             challenge: Value::Null,
             hello: Value::Null,
         };
@@ -134,6 +138,7 @@ impl Client {
     pub async fn request(&mut self, method: &str, params: Value) -> String {
         self.requests += 1;
         let id = format!("r{}", self.requests);
+        self.asked.insert(id.clone(), method.to_owned());
         let mut frame = json!({ "type": "req", "id": id, "method": method });
         if !params.is_null() {
             frame["params"] = params;
@@ -312,8 +317,8 @@ impl Client {
                 match self.socket.next().await {
                     Some(Ok(Message::Pong(answer))) if answer == body => return,
                     Some(Ok(Message::Text(text))) => {
-                        self.waiting
-                            .push_back(serde_json::from_str(&text).expect("JSON frames"));
+                        let frame = read_strictly(&self.asked, &text);
+                        self.waiting.push_back(frame);
                     }
                     Some(Ok(_)) => {}
                     other => panic!("no pong but {other:?}"),
@@ -342,8 +347,7 @@ impl Client {
         while self.closed.is_none() {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    let frame = serde_json::from_str(&text);
-                    return Some(frame.unwrap_or_else(|e| panic!("not JSON ({e}): {text}")));
+                    return Some(read_strictly(&self.asked, &text));
                 }
                 Some(Ok(Message::Binary(bytes))) => panic!("a binary frame: {bytes:?}"),
                 Some(Ok(Message::Close(frame))) => {
@@ -360,6 +364,19 @@ impl Client {
         }
         None
     }
+}
+
+/// A frame that a client with strict types can read; `asked` knows what a response answers.
+fn read_strictly(asked: &HashMap<String, String>, text: &str) -> Value {
+    let frame: Value =
+        serde_json::from_str(text).unwrap_or_else(|e| panic!("not JSON ({e}): {text}"));
+    let id = frame["id"].as_str().unwrap_or_default();
+    let problems = strict::problems(&frame, asked.get(id).map(String::as_str));
+    assert!(
+        problems.is_empty(),
+        "strict clients drop this: {problems:?} in {text}"
+    );
+    frame
 }
 
 /// The WebSocket upgrade alone: the socket and the header fields of the answer.

@@ -29,6 +29,7 @@ pub mod login;
 pub mod ngircd;
 pub mod program;
 pub mod stranger;
+pub mod strict;
 pub mod tls;
 pub mod transcript;
 pub mod wait;

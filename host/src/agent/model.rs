@@ -22,6 +22,7 @@ use crate::config::{Config, ModelEntry, ModelProvider};
 use crate::limits;
 use crate::sessions::SettingsRow;
 use crate::shutdown::Tasks;
+use crate::skills;
 
 /// A model by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,6 +199,8 @@ pub struct Place {
     pub tasks: Tasks,
     /// Whom a program may ask before it does something.
     pub permission: Permission,
+    /// The agent, whose skills give programs their variables.
+    pub agent: String,
 }
 
 /// The runner that reaches a model.
@@ -214,10 +217,16 @@ pub fn runner(
             return Ok(Box::new(echo::Echo));
         }
         let id = &name.provider;
-        if let Some(backend) = backend::find(config, id)? {
+        if let Some(mut backend) = backend::find(config, id)? {
             let Place {
-                folder, fresh_id, ..
+                folder,
+                fresh_id,
+                agent,
+                ..
             } = place;
+            for (name, value) in skills::variables(config, &agent) {
+                backend.env.entry(name).or_insert(value);
+            }
             return Ok(Box::new(Cli::new(
                 id,
                 backend,

@@ -179,6 +179,15 @@ impl Account {
         }
     }
 
+    /// Lets the plugin forget the account's login; none when no plugin serves it.
+    pub async fn log_out(&self, deadline: Duration) -> Option<Result<(), SurfaceError>> {
+        let instance = self.instance()?;
+        let done = instance
+            .request(Op::Logout, bytes::Bytes::new(), deadline)
+            .await;
+        Some(done.map(|_| ()))
+    }
+
     /// Asks the provider how the account is doing and notes the answer.
     pub async fn probe(&self, deadline: Duration, clock: &Clock) {
         if let Some(instance) = self.instance() {

@@ -26,6 +26,7 @@ mod plugins;
 mod qr;
 mod send;
 mod sessions;
+mod skills;
 mod status;
 mod system;
 mod table;
@@ -82,6 +83,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Send(args) => send::run(args, screen),
         Command::Agent(args) => return agent::run(args, screen),
         Command::Sessions(command) => sessions::run(command, screen),
+        Command::Skills(command) => skills::run(command, screen),
         Command::Devices(command) => devices::run(command, screen),
         Command::Approvals(command) => approvals::run(command, screen),
         Command::Cron(command) => cron::run(command, screen),

@@ -207,6 +207,7 @@ fn sections(
         tools: typed(file, "tools", take("tools"))?,
         cron: typed(file, "cron", take("cron"))?,
         hooks: typed(file, "hooks", take("hooks"))?,
+        skills: typed(file, "skills", take("skills"))?,
         talk: typed(file, "talk", take("talk"))?,
         ui: typed(file, "ui", take("ui"))?,
         logging: typed::<LoggingConfig>(file, "logging", take("logging"))?,
@@ -277,6 +278,8 @@ fn collect_unused(config: &Config, unused: &mut Vec<String>) {
         add(&format!("hooks.mappings[{n}]"), &mapping.other);
     }
     add("logging", &config.logging.other);
+    add("skills", &config.skills.other);
+    add("skills.load", &config.skills.load.other);
     add("channels.defaults", &config.channel_defaults.other);
 }
 

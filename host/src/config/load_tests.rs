@@ -28,7 +28,7 @@ fn the_keys_of_a_typical_file() {
             agents: { list: [{ id: "Work", default: true }], defaults: { model: "local/small" } },
             models: { providers: { local: { baseUrl: "http://127.0.0.1:1", apiKey: "k" } } },
             channels: { telegram: { botToken: "1:x" }, defaults: { groupPolicy: "open" } },
-            skills: {}, logging: { level: "debug", redactSensitive: "off" },
+            acme: {}, logging: { level: "debug", redactSensitive: "off" },
         }"#,
     )
     .unwrap();
@@ -46,7 +46,7 @@ fn the_keys_of_a_typical_file() {
         config.channel_defaults.group_policy.as_deref(),
         Some("open")
     );
-    assert_eq!(loaded.unused_keys, ["logging.redactSensitive", "skills"]);
+    assert_eq!(loaded.unused_keys, ["acme", "logging.redactSensitive"]);
 }
 
 #[test]

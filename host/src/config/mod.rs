@@ -24,6 +24,7 @@ mod reference;
 mod schema;
 mod secret;
 mod send_policy;
+mod skills;
 mod startable;
 mod types;
 
@@ -57,6 +58,7 @@ pub use redact::{Redaction, restore};
 pub use schema::{ChannelSchema, FileSchema};
 pub use secret::Secret;
 pub use send_policy::{SendAction, SendMatch, SendPolicyConfig, SendRule};
+pub use skills::{SkillEntry, SkillsConfig, SkillsLoadConfig};
 pub use startable::check_startable;
 pub use types::*;
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::messages::MessagesConfig;
 use super::{
     AgentRuntime, CronConfig, Dotenv, GatewayConfig, HeartbeatConfig, HooksConfig, Paths, Secret,
-    SendPolicyConfig,
+    SendPolicyConfig, SkillsConfig,
 };
 
 /// The whole configuration in force.
@@ -38,6 +38,8 @@ pub struct Config {
     pub cron: CronConfig,
     /// `hooks`.
     pub hooks: HooksConfig,
+    /// `skills`.
+    pub skills: SkillsConfig,
     /// `talk` as written: talking clients read it.
     pub talk: Map<String, Value>,
     /// `ui` as written: clients with a screen read it.
@@ -75,6 +77,7 @@ impl Config {
             tools: Default::default(),
             cron: CronConfig::default(),
             hooks: HooksConfig::default(),
+            skills: SkillsConfig::default(),
             talk: Map::new(),
             ui: Map::new(),
             logging: LoggingConfig::default(),
@@ -205,6 +208,8 @@ pub struct AgentEntry {
     pub tools: Option<ToolsConfig>,
     /// A coding agent that answers instead of a model.
     pub runtime: Option<AgentRuntime>,
+    /// Names of the skills it may use; absent: all.
+    pub skills: Option<Vec<String>>,
     /// Keys not used here.
     #[serde(flatten)]
     pub other: Map<String, Value>,

@@ -5,6 +5,7 @@
 //! inside its task and are dropped when the client leaves; work that has to be finished belongs
 //! to an owner or to `parts.tasks`.
 
+mod absent;
 pub mod agent;
 pub mod agents;
 pub mod approvals;
@@ -21,6 +22,7 @@ pub mod presence;
 pub mod send;
 pub mod sessions;
 mod setup_url;
+pub mod skills;
 pub mod system;
 pub mod usage;
 pub mod voice;
@@ -250,16 +252,7 @@ pub fn authorise(caller: &Caller, name: &str) -> Result<Method, GatewayError> {
         (None, Some(_)) if name == "connect" => Err(GatewayError::invalid(
             "connect is only valid as the first request",
         )),
-        // The words that clients know from a gateway without the thing.
-        (None, Some(_)) if name.starts_with("web.login.") => {
-            Err(GatewayError::invalid("web login provider is not available"))
-        }
-        (None, Some(_)) if name == "browser.request" => {
-            Err(GatewayError::unavailable("browser control is disabled"))
-        }
-        (None, Some(_)) => Err(GatewayError::unavailable(format!(
-            "{name} is not built into this gateway yet"
-        ))),
+        (None, Some(_)) => Err(absent::refusal(name)),
         (None, None) => Err(GatewayError::invalid(format!("unknown method: {name}"))),
     }
 }
@@ -305,6 +298,10 @@ static HANDLERS: &[(&str, Handler)] = &[
     ("health", |c| Box::pin(health::health(c))),
     ("status", |c| Box::pin(health::status(c))),
     ("channels.status", |c| Box::pin(channels::status(c))),
+    ("channels.logout", |c| Box::pin(channels::logout(c))),
+    ("skills.status", |c| Box::pin(skills::status(c))),
+    ("skills.bins", |c| Box::pin(skills::bins(c))),
+    ("skills.update", |c| Box::pin(skills::update(c))),
     ("send", |c| Box::pin(send::send(c))),
     ("system-presence", |c| Box::pin(presence::list(c))),
     ("system-event", |c| Box::pin(presence::system_event(c))),
@@ -443,8 +440,8 @@ mod tests {
         refused(
             "operator",
             admin,
-            "wizard.start",
-            "wizard.start is not built into this gateway yet",
+            "web.login.start",
+            "web login provider is not available",
         );
     }
 

@@ -10,6 +10,7 @@ mod message;
 pub mod outside;
 pub mod policy;
 mod sessions;
+mod skills;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,15 +67,16 @@ pub struct Tool {
 }
 
 /// The groups, with their names to show.
-pub const GROUPS: [(&str, &str); 4] = [
+pub const GROUPS: [(&str, &str); 5] = [
     ("runtime", "Runtime"),
     ("sessions", "Sessions"),
     ("messaging", "Messaging"),
     ("automation", "Automation"),
+    ("skills", "Skills"),
 ];
 
 /// Every tool there is, in the order in which models and people see them.
-pub static TOOLS: [Tool; 6] = [
+pub static TOOLS: [Tool; 7] = [
     Tool {
         name: "exec",
         label: "Run a command",
@@ -134,7 +136,19 @@ pub static TOOLS: [Tool; 6] = [
         by_default: false,
         parameters: cron::parameters,
     },
+    Tool {
+        name: SKILL,
+        label: "Read a skill",
+        description: "Read the instructions of one of your skills. Do so before you use it.",
+        group: "skills",
+        profiles: &["coding", "messaging"],
+        by_default: true,
+        parameters: skills::parameters,
+    },
 ];
+
+/// Offered only to an agent that has skills.
+const SKILL: &str = "skill";
 
 /// The tools, ready for use.
 pub struct Tools {
@@ -152,8 +166,11 @@ impl Toolbox for Tools {
     fn offered(&self, config: &Config, agent: &str, _key: &SessionKey) -> Vec<ToolSpec> {
         let policy = Policy::of(config, agent);
         let approvals = &self.parts.approvals;
-        let works =
-            |tool: &&Tool| tool.name != "exec" || exec::is_offered(approvals, config, agent);
+        let works = |tool: &&Tool| match tool.name {
+            "exec" => exec::is_offered(approvals, config, agent),
+            SKILL => !crate::skills::usable(config, agent).is_empty(),
+            _ => true,
+        };
         let tools = TOOLS.iter().filter(|tool| policy.allows(tool));
         tools
             .filter(works)
@@ -189,6 +206,7 @@ impl Toolbox for Tools {
                 "sessions_history" => sessions::history(&parts, &place, call.arguments),
                 "cron" => cron::call(&parts, &place, call.arguments).await,
                 "sessions_send" => sessions::send(&parts, &place, call.arguments).await,
+                SKILL => skills::read(&place, call.arguments),
                 _ => Err("this tool is not built".to_owned()),
             };
             done.unwrap_or_else(|why| ToolOutput::failed(&why))

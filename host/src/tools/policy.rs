@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_is_not_allowed_is_denied() {
-        let usual = ["sessions_list", "sessions_history", "message"];
+        let usual = ["sessions_list", "sessions_history", "message", "skill"];
         let all = [
             "exec",
             "sessions_list",
@@ -83,6 +83,7 @@ mod tests {
             "sessions_send",
             "message",
             "cron",
+            "skill",
         ];
         let check = |shared: Value, own: Value, want: &[&str]| {
             assert_eq!(allowed(shared.clone(), own.clone()), want, "{shared} {own}");
@@ -91,9 +92,29 @@ mod tests {
         check(json!({"profile": "full"}), json!({}), &all);
         check(json!({"profile": "minimal"}), json!({}), &[]);
         check(json!({"profile": "zzz"}), json!({}), &[]);
-        check(json!({"profile": "messaging"}), json!({}), &all[1..5]);
-        let coding = [&all[..4], &all[5..]].concat();
-        check(json!({"profile": "coding"}), json!({}), &coding);
+        check(
+            json!({"profile": "messaging"}),
+            json!({}),
+            &[
+                "sessions_list",
+                "sessions_history",
+                "sessions_send",
+                "message",
+                "skill",
+            ],
+        );
+        check(
+            json!({"profile": "coding"}),
+            json!({}),
+            &[
+                "exec",
+                "sessions_list",
+                "sessions_history",
+                "sessions_send",
+                "cron",
+                "skill",
+            ],
+        );
         check(json!({"allow": ["*"]}), json!({}), &all);
         check(json!({"allow": ["group:sessions"]}), json!({}), &all[1..4]);
         check(
@@ -104,12 +125,18 @@ mod tests {
         check(
             json!({"deny": ["message"]}),
             json!({"alsoAllow": ["message"]}),
-            &usual[..2],
+            &["sessions_list", "sessions_history", "skill"],
         );
         check(
             json!({}),
             json!({"alsoAllow": ["sessions_send"]}),
-            &all[1..5],
+            &[
+                "sessions_list",
+                "sessions_history",
+                "sessions_send",
+                "message",
+                "skill",
+            ],
         );
         check(json!({"allow": ["group:automation"]}), json!({}), &["cron"]);
         check(

@@ -4,7 +4,7 @@ use super::shape::{Fields, fields_of};
 use crate::frame::{self, EventText, StateVersion};
 use crate::{
     agent, agents, approvals, channels, chat, config, connect, cron, devices, error, plugins,
-    presence, send, sessions, system, usage, voice,
+    presence, send, sessions, skills, system, usage, voice,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -49,6 +49,7 @@ macro_rules! kinds {
             Kind { name: "PluginsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ExecApprovalsGetParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ExecApprovalListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
+            Kind { name: "SkillsBinsParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
             Kind { name: "ModelsListParams", rewrite: rewrite::<Nothing>, fields: fields_of::<Nothing> },
         ]
     };
@@ -80,7 +81,7 @@ pub(super) const TYPES: &[Kind] = kinds! {
         PairDecision, DevicePairResolved, DevicePairSetupCodeParams, DevicePairSetupCode,
     }
     channels::{
-        ChannelsStatusParams, ChannelsStatus, ChannelMeta, ChannelSummary, ChannelProbe,
+        ChannelsLogoutParams, ChannelsLogout, ChannelsStatusParams, ChannelsStatus, ChannelMeta, ChannelSummary, ChannelProbe,
         ChannelAccount,
     }
     plugins::{
@@ -137,6 +138,10 @@ pub(super) const TYPES: &[Kind] = kinds! {
         ExecApprovalDecided, ExecApprovalAnswer, ExecApprovalResolveParams, ExecAllowed,
         ExecDefaults, ExecAgent, ExecSocket, ExecApprovalsFile, ExecApprovalsSetParams,
         ExecApprovals,
+    }
+    skills::{
+        SkillsStatusParams, SkillsStatus, SkillStatus, SkillNeeds, SkillConfigCheck,
+        SkillInstallOption, SkillsBins, SkillsUpdateParams, SkillsUpdated,
     }
     cron::{
         CronSchedule, CronTarget, CronDeliveryMode, CronAlertMode, CronPayload, CronPayloadPatch,

@@ -22,7 +22,7 @@ use crate::limits;
 use crate::sessions::{AssistantRow, CallRow, ToolRow};
 use crate::store::StoreError;
 use crate::store::sessions::InputRow;
-use crate::workspace;
+use crate::{skills, workspace};
 
 impl Work<'_> {
     /// Asks until the model has nothing more to call.
@@ -98,6 +98,7 @@ impl Work<'_> {
         model::Place {
             folder: named.unwrap_or_else(|| self.config.workspace(self.agent_id())),
             fresh_id: self.inner.clock.uuid(),
+            agent: self.agent_id().to_owned(),
             tasks: self.inner.tasks.clone(),
             permission: Permission {
                 approvals: self.inner.approvals.get().cloned(),
@@ -235,9 +236,11 @@ impl Work<'_> {
         let defaults = &self.config.agents.defaults;
         let folder = self.config.workspace(self.agent_id());
         let files = workspace::instructions(&folder, self.bounds());
+        let skills = skills::instructions(&self.config, self.agent_id());
         let texts = [
             defaults.system_prompt.as_deref(),
             Some(files.as_str()),
+            Some(skills.as_str()),
             self.turn.extra_system.as_deref(),
         ];
         let system: Vec<&str> = texts.into_iter().flatten().collect();

@@ -13,6 +13,7 @@ mod operator;
 mod plugins;
 mod qr;
 mod sessions;
+mod skills;
 mod system;
 mod time;
 
@@ -31,6 +32,7 @@ pub use operator::*;
 pub use plugins::*;
 pub use qr::QrArgs;
 pub use sessions::*;
+pub use skills::*;
 pub use system::*;
 use time::milliseconds;
 pub use time::wait;
@@ -96,6 +98,9 @@ pub enum Command {
     /// The conversations the agent remembers
     #[command(subcommand, after_help = "Example: openclaw sessions list")]
     Sessions(SessionsCommand),
+    /// Folders of instructions that agents have
+    #[command(subcommand, after_help = "Example: openclaw skills list")]
+    Skills(SkillsCommand),
     /// Paired devices and pairing requests
     #[command(subcommand, after_help = "Example: openclaw devices list")]
     Devices(DevicesCommand),
@@ -261,6 +266,10 @@ impl Command {
             Command::Config(command) => (command.json(), false),
             Command::Plugins(command) => command.wishes(),
             Command::Sessions(command) => {
+                let (reach, wide) = command.reach();
+                (reach.connection.json, wide)
+            }
+            Command::Skills(command) => {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)
             }

@@ -27,7 +27,6 @@ pub(super) const OPEN_SECTIONS: &[(&str, &str)] = &[
         "Not used here: variables come from the environment and .env files.",
     ),
     ("commands", "Not used by this gateway."),
-    ("skills", "Not used by this gateway."),
     ("ui", "Read by browser clients."),
     ("wizard", "Written by setup programs."),
     ("update", "Not used by this gateway."),

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::secret::SECRET_MARK;
 use super::types::{AgentsConfig, ChannelDefaults, LoggingConfig, ModelsConfig, ToolsConfig};
-use super::{CronConfig, GatewayConfig, HooksConfig, MessagesConfig, SessionConfig};
+use super::{CronConfig, GatewayConfig, HooksConfig, MessagesConfig, SessionConfig, SkillsConfig};
 
 /// The sections that types read. The rest of the file is `channels`, and what others use.
 #[derive(JsonSchema)]
@@ -31,6 +31,7 @@ struct Sections {
     tools: ToolsConfig,
     cron: CronConfig,
     hooks: HooksConfig,
+    skills: SkillsConfig,
     logging: LoggingConfig,
 }
 
