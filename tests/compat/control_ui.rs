@@ -219,6 +219,9 @@ impl House {
         self.page
             .click("button[aria-label='Toggle raw config redaction']")
             .await;
+        // It shows the text with its next look at the gateway.
+        let raw = ".config-raw-field textarea:not([readonly])";
+        self.page.shows(raw).await;
         let raw = self.page.value(".config-raw-field textarea").await;
         assert!(!raw.contains(support::gateway::TOKEN), "{raw}");
         let edited = raw.replacen("\"compact\"", "\"json\"", 1);
