@@ -29,6 +29,7 @@ pub mod dedupe;
 pub mod presence;
 pub mod devices;
 pub mod approvals;
+pub mod nodes;
 pub mod channels;
 pub mod sessions;
 pub mod agent;

@@ -10,6 +10,8 @@ use std::time::Duration;
 mod clock;
 #[path = "limits_exec.rs"]
 mod exec;
+#[path = "limits_config.rs"]
+mod config;
 #[path = "limits_http.rs"]
 mod http;
 #[path = "limits_past.rs"]
@@ -18,6 +20,7 @@ mod past;
 mod skills;
 
 pub use clock::*;
+pub use config::*;
 pub use exec::*;
 pub use http::*;
 pub use past::*;
@@ -271,6 +274,8 @@ pub const PLUGIN_BLOB_BYTES_MAX: usize = 64 << 20;
 pub const LIBRARY_BYTES_MAX: u64 = 512 << 20;
 /// Of a library this much is in memory at a time while it is hashed and copied, bytes.
 pub const LIBRARY_PIECE_BYTES: usize = 64 << 10;
+/// A copy of a plugin's library that nobody names is kept so long, for whoever installs it now.
+pub const LIBRARY_UNUSED_AGE: Duration = Duration::from_secs(86_400);
 /// What may be read of a library to inspect it, bytes: symbol tables of a development build are
 /// some megabytes, a hostile file may ask for its own size many times over.
 pub const INSPECT_BYTES_MAX: usize = 64 << 20;
@@ -460,32 +465,12 @@ pub const USAGE_LOGS: usize = 200;
 pub const USAGE_LOGS_MAX: usize = 1_000;
 /// Longest text of one of them, characters.
 pub const USAGE_LOG_CHARS_MAX: usize = 2_000;
+/// Longest wait for a node's answer when the asker names none.
+pub const NODE_INVOKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest attachment, bytes after base64.
 pub const ATTACHMENT_BYTES_MAX: usize = 5_000_000;
 /// Sessions whose newest and first messages `sessions.list` reads on request.
 pub const SESSION_PREVIEWS_MAX: usize = 1_000;
-/// Largest configuration file, and largest file that it includes, bytes.
-pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// How deep included files may include others.
-pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 10;
-/// Files that a configuration may include.
-pub const CONFIG_INCLUDES_MAX: usize = 256;
-/// Largest `.env` file, bytes.
-pub const DOTENV_BYTES_MAX: u64 = 256 * 1024;
-/// Variables of all `.env` files.
-pub const DOTENV_VARIABLES_MAX: usize = 1_000;
-/// How often the configuration's files are looked at for a change.
-pub const CONFIG_WATCH_INTERVAL: Duration = Duration::from_millis(500);
-/// Shortest and longest time that the files must rest before a change of them is read.
-pub const CONFIG_SETTLE: (Duration, Duration) =
-    (Duration::from_millis(50), Duration::from_secs(60));
-/// Changes of the configuration that wait for the reload task; further askers wait.
-pub const CONFIG_JOBS_MAX: usize = 16;
-/// Orders to the listening sockets: the reload task waits for each.
-pub const DOOR_ORDERS_MAX: usize = 1;
-/// Keys of a changed configuration that are named in the log.
-pub const CHANGED_KEYS_SHOWN_MAX: usize = 20;
-
 const _: () = {
     assert!(HANDSHAKE_FRAME_BYTES_MAX < FRAME_BYTES_MAX);
     // Two frames of the largest size fit into a client's queue.

@@ -25,6 +25,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("voice.json", include_str!("../voice.json")),
     ("approvals.json", include_str!("../approvals.json")),
     ("skills.json", include_str!("../skills.json")),
+    ("nodes.json", include_str!("../nodes.json")),
 ];
 
 /// The catalogue of methods.

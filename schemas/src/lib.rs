@@ -20,6 +20,7 @@ pub mod frame;
 
 pub mod catalogue;
 pub mod validate;
+pub mod nodes;
 pub mod voice;
 
 pub mod agent;

@@ -2,10 +2,11 @@
 //! there and back, events, memory, a restart, a faulty neighbour. `cargo bench -p gateway-tests --bench plugins`.
 //!
 //! Measured inside the host's own library, because sockets of clients would hide it. Beside the
-//! round trips stand a bare function call and a bare socketpair, in the same run. Over a promised
-//! limit the exit code is 1.
+//! round trips stand a bare function call and a bare socketpair, in the same run; see [`awake`] for
+//! the machine's share of them. Over a promised limit the exit code is 1.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod awake;
 mod neighbour;
 #[allow(dead_code)]
 mod report;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use awake::Awake;
 use bytes::Bytes;
 use gateway_host::plugins::{
     AccountStart, Inbound, Instance, KvError, KvStore, KvWrite, Plugin, Plugins, inspect,
@@ -85,8 +87,14 @@ async fn measure() -> Vec<Row> {
     }
     for place in &PLACES {
         let house = House::new("gateway-plugin-echo", place, 0);
-        rows.push(round_trip(place, &house).await);
+        rows.push(round_trip(place, &house, Limit::None, "processors asleep").await);
+        let awake = Awake::keep();
+        let how = awake
+            .as_ref()
+            .map_or("no chrt here", |_| "processors awake");
+        rows.push(round_trip(place, &house, Limit::Most(place.trip_us), how).await);
         rows.push(restarted(place, &house).await);
+        drop(awake);
         rows.push(events(place).await);
         rows.push(neighbour::neighbour(place).await);
     }
@@ -222,7 +230,7 @@ fn own_dirty(pid: u32) -> u64 {
     kib.parse::<u64>().unwrap() * 1024
 }
 
-async fn round_trip(place: &Place, house: &House) -> Row {
+async fn round_trip(place: &Place, house: &House, limit: Limit, how: &str) -> Row {
     let (instance, _inbound) = house.started().await;
     let mut figures = Vec::with_capacity(PINGS);
     for n in 0..PINGS + PINGS / 10 {
@@ -241,11 +249,14 @@ async fn round_trip(place: &Place, house: &House) -> Row {
         (function_us(), "function call")
     };
     Row {
-        name: format!("round trip p50 (p99 {p99:.0}), {}; {beside}", place.name),
+        name: format!(
+            "round trip p50 (p99 {p99:.0}), {}, {how}; {beside}",
+            place.name
+        ),
         unit: "µs",
         ours: figures[PINGS / 2],
         floor: Some(floor),
-        limit: Limit::Most(place.trip_us),
+        limit,
     }
 }
 

@@ -38,6 +38,7 @@ mod irc;
 mod local_socket;
 mod logs;
 mod models;
+mod nodes;
 mod origins;
 mod pairing_walk;
 mod plugin_authors;

@@ -2,13 +2,7 @@
 
 /// Trims, drops blanks and repeats; keeps the first-seen order.
 pub fn normalise(scopes: &[String]) -> Vec<String> {
-    let mut out: Vec<String> = Vec::with_capacity(scopes.len());
-    for scope in scopes.iter().map(|s| s.trim()).filter(|s| !s.is_empty()) {
-        if !out.iter().any(|s| s == scope) {
-            out.push(scope.to_owned());
-        }
-    }
-    out
+    distinct(filled(scopes), scopes.len())
 }
 
 /// Like [`normalise`], sorted, as tokens store them.
@@ -20,7 +14,22 @@ pub fn normalise_sorted(scopes: &[String]) -> Vec<String> {
 
 /// The union of two lists in first-seen order.
 pub fn union(old: &[String], new: &[String]) -> Vec<String> {
-    normalise(&[old, new].concat())
+    distinct(filled(old).chain(filled(new)), old.len() + new.len())
+}
+
+/// Without spaces around them and without empty ones.
+fn filled(scopes: &[String]) -> impl Iterator<Item = &str> {
+    scopes.iter().map(|s| s.trim()).filter(|s| !s.is_empty())
+}
+
+fn distinct<'a>(scopes: impl Iterator<Item = &'a str>, most: usize) -> Vec<String> {
+    let mut out: Vec<String> = Vec::with_capacity(most);
+    for scope in scopes {
+        if !out.iter().any(|s| s == scope) {
+            out.push(scope.to_owned());
+        }
+    }
+    out
 }
 
 /// Whether `allowed` covers `requested` for `role`.
@@ -30,15 +39,15 @@ pub fn allows(role: &str, requested: &[String], allowed: &[String]) -> bool {
 
 /// The first requested scope that `allowed` doesn't cover.
 pub fn first_missing(role: &str, requested: &[String], allowed: &[String]) -> Option<String> {
-    let allowed = normalise(allowed);
-    let has = |s: &str| allowed.iter().any(|a| a == s);
+    // Asked several times in each connect: nothing is copied.
+    let has = |s: &str| filled(allowed).any(|a| a == s);
     let covered = |s: &str| {
         has(s)
             || (role == "operator"
                 && ((s.starts_with("operator.") && has("operator.admin"))
                     || (s == "operator.read" && has("operator.write"))))
     };
-    normalise(requested).into_iter().find(|s| !covered(s))
+    filled(requested).find(|s| !covered(s)).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod health;
 mod import;
 mod json;
 mod logs;
+mod nodes;
 mod output;
 mod plugins;
 mod qr;
@@ -86,6 +87,7 @@ fn run(command: &Command, screen: &Screen) -> CliResult<ExitCode> {
         Command::Skills(command) => skills::run(command, screen),
         Command::Devices(command) => devices::run(command, screen),
         Command::Approvals(command) => approvals::run(command, screen),
+        Command::Nodes(command) => nodes::run(command, screen),
         Command::Cron(command) => cron::run(command, screen),
         Command::System(command) => system::run(command, screen),
         Command::Wake(args) => system::wake(args, screen),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::load::invalid;
+use super::text::{self, TextError};
 use super::{ConfigError, Paths, dotenv};
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_INCLUDE_DEPTH_MAX, CONFIG_INCLUDES_MAX};
 
@@ -128,7 +129,10 @@ impl Document {
 /// # Errors
 /// In the words that clients know: `SyntaxError: JSON5: invalid end of input at 1:2`.
 pub fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
-    let value: Value = json5::from_str(text).map_err(|e| {
+    let value = text::read(text).map_err(|e| {
+        let TextError::Syntax(e) = e else {
+            return format!("SyntaxError: JSON5: {e}");
+        };
         let rest = e.position().and_then(|at| {
             let line = text.lines().nth(at.line)?;
             line.chars().nth(at.column).map(|c| (c, at))
@@ -156,8 +160,8 @@ pub fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
 }
 
 fn parse(file: &Path, text: &str) -> Result<Map<String, Value>, ConfigError> {
-    let tree: Value = json5::from_str(text)
-        .map_err(|e| ConfigError::Syntax(file.to_path_buf(), e.to_string()))?;
+    let tree =
+        text::read(text).map_err(|e| ConfigError::Syntax(file.to_path_buf(), e.to_string()))?;
     match tree {
         Value::Object(map) => Ok(map),
         _ => Err(ConfigError::Syntax(
@@ -250,8 +254,8 @@ impl Includes<'_> {
             return Err(self.refuse(&format!("{name} includes itself")));
         }
         let text = text_of(&real)?;
-        let value: Value =
-            json5::from_str(&text).map_err(|e| ConfigError::Syntax(real.clone(), e.to_string()))?;
+        let value =
+            text::read(&text).map_err(|e| ConfigError::Syntax(real.clone(), e.to_string()))?;
         self.path.push(real);
         let expanded = self.expand(value, &path);
         self.path.pop();

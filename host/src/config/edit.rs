@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use super::text::{self, skip_blank, string_end};
+
 /// The text for `new`, made of the text whose tree is `old`. `None` stands for no file.
 pub fn rewrite(text: Option<&str>, old: &Map<String, Value>, new: &Map<String, Value>) -> String {
     let anew = || format!("{:#}\n", Value::Object(new.clone()));
@@ -15,8 +17,8 @@ pub fn rewrite(text: Option<&str>, old: &Map<String, Value>, new: &Map<String, V
     if follow(&mut edited, &mut Vec::new(), old, new).is_none() {
         return anew();
     }
-    match json5::from_str::<Map<String, Value>>(&edited) {
-        Ok(tree) if tree == *new => edited,
+    match text::read(&edited) {
+        Ok(Value::Object(tree)) if tree == *new => edited,
         _ => anew(),
     }
 }
@@ -187,23 +189,6 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The first byte that is neither white space nor comment, at or after `at`.
-fn skip_blank(text: &str, mut at: usize) -> usize {
-    loop {
-        let rest = &text[at..];
-        let trimmed = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-        at += rest.len() - trimmed.len();
-        let length = if trimmed.starts_with("//") {
-            trimmed.find('\n').unwrap_or(trimmed.len())
-        } else if trimmed.starts_with("/*") {
-            trimmed.find("*/").map_or(trimmed.len(), |end| end + 2)
-        } else {
-            return at;
-        };
-        at += length;
-    }
-}
-
 /// The first byte after the key or value that starts at `at`.
 fn value_end(text: &str, at: usize) -> usize {
     let mut depth = 0usize;
@@ -236,20 +221,6 @@ fn value_end(text: &str, at: usize) -> usize {
         i += c.len_utf8();
     }
     i
-}
-
-fn string_end(text: &str, open: usize) -> usize {
-    let quote = text.as_bytes()[open];
-    let mut escaped = false;
-    for (i, byte) in text.bytes().enumerate().skip(open + 1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b if b == quote => return i + 1,
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]

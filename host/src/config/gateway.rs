@@ -32,6 +32,8 @@ pub struct GatewayConfig {
     pub allow_real_ip_fallback: bool,
     /// Tailscale in front of this gateway.
     pub tailscale: TailscaleConfig,
+    /// What nodes may be asked for.
+    pub nodes: NodesConfig,
     /// How a changed file is noticed.
     pub reload: WatchConfig,
     /// What programs may ask over HTTP.
@@ -53,6 +55,19 @@ impl GatewayConfig {
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(Self::DEFAULT_PORT)
     }
+}
+
+/// `gateway.nodes`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodesConfig {
+    /// Commands that nodes may be asked for besides the usual ones, such as `camera.snap`.
+    pub allow_commands: Vec<String>,
+    /// Commands that they may never be asked for.
+    pub deny_commands: Vec<String>,
+    /// Keys not used here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// `gateway.reload`.

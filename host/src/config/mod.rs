@@ -26,6 +26,7 @@ mod secret;
 mod send_policy;
 mod skills;
 mod startable;
+mod text;
 mod types;
 
 use std::sync::Arc;
@@ -38,8 +39,9 @@ pub use document::{Document, parse_object};
 pub use dotenv::Dotenv;
 pub use edit::rewrite;
 pub use gateway::{
-    AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, RateLimitConfig, TailscaleConfig,
-    TailscaleMode, TlsConfig, TrustedProxyConfig, WatchConfig, WatchMode, parse_network,
+    AuthConfig, AuthMode, Bind, ControlUiConfig, GatewayConfig, NodesConfig, RateLimitConfig,
+    TailscaleConfig, TailscaleMode, TlsConfig, TrustedProxyConfig, WatchConfig, WatchMode,
+    parse_network,
 };
 pub use heartbeat::{ActiveHours, HeartbeatConfig};
 pub use hooks::{HookAction, HookMapping, HookMatch, HookWakeMode, HooksConfig};

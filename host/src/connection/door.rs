@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::devices::{CodePass, DevicesError, Visitor};
 use crate::hub::{Caller, ClientInfo};
 use crate::methods::Parts;
+use crate::nodes::Claims;
 use crate::store::devices::About;
 
 /// The devices task lets nobody in.
@@ -298,6 +299,19 @@ impl<'a> Door<'a> {
                 .filter(|_| self.protocol >= 4 && self.role == Role::Node)
                 .map(|code| code.scopes.clone()),
             came_with: self.token_generation,
+        }
+    }
+
+    /// What a node says it can do; nothing of anybody else.
+    pub(super) fn claims(&self, remote_ip: Option<String>) -> Claims {
+        if self.role != Role::Node {
+            return Claims::default();
+        }
+        Claims {
+            commands: self.params.commands.clone().unwrap_or_default(),
+            permissions: self.params.permissions.clone(),
+            path_env: self.params.path_env.clone(),
+            remote_ip,
         }
     }
 

@@ -170,9 +170,16 @@ async fn welcome(
 ) -> Result<Admitted, Refusal> {
     let code = door.code.take();
     let remote_ip = door.remote_ip();
+    let claims = door.claims(remote_ip.clone());
     let caller = Arc::new(door.caller(parts));
     parts.presence.connected(&caller, remote_ip.as_deref());
     let client = parts.hub.register(caller);
+    if client.caller.role == Role::Node {
+        let config = parts.config.current();
+        parts
+            .nodes
+            .joined(&client.caller, claims, &config.gateway.nodes);
+    }
     close_if_revoked(&client, granted.own.as_ref(), parts);
     close_if_secret_changed(&client, parts);
     let text = hello::text(id, &client.caller, granted, parts);
@@ -195,6 +202,7 @@ async fn welcome(
         return Ok(Admitted { client });
     }
     parts.hub.unregister(client.caller.conn);
+    parts.nodes.left(&client.caller);
     parts.presence.disconnected(&client.caller);
     Err(Refusal::silent(1000, ""))
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
+use gateway_schemas::catalogue::Role;
 
 pub use meter::Meter;
 pub use places::{Place, Places};
@@ -29,7 +30,7 @@ use crate::auth::rate::Limiter;
 use crate::auth::tailscale::Tailscale;
 use crate::hub::Closing;
 use crate::limits::HANDSHAKE_TIMEOUT;
-use crate::methods::Parts;
+use crate::methods::{self, Parts};
 use link::Link;
 
 /// What a connection brings along from its upgrade.
@@ -84,9 +85,13 @@ pub async fn serve(socket: WebSocket, arrival: Arrival, parts: Arc<Parts>) {
     arrival.meter.lift();
     drop(arrival);
     let client = admitted.client;
+    if client.caller.role == Role::Node {
+        methods::voice::greet(&client.caller, &parts);
+    }
     parts.health.want_refresh();
     run::run(&mut link, &client, &parts).await;
     parts.hub.unregister(client.caller.conn);
+    parts.nodes.left(&client.caller);
     parts.presence.disconnected(&client.caller);
     tracing::debug!(conn = client.caller.conn.0, "connection ended");
 }

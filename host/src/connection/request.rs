@@ -57,8 +57,7 @@ pub(super) fn start(text: &str, client: &Arc<Client>, parts: &Arc<Parts>, reques
     };
     requests.unauthorized = 0;
     let name = method.spec().name;
-    let in_order =
-        methods::cron::in_order(name, request.params.map(serde_json::value::RawValue::get));
+    let in_order = methods::in_order(name, request.params.map(serde_json::value::RawValue::get));
     let text = in_order.as_deref().unwrap_or(request.params_text());
     if let Err(errors) = validate::params(name, text) {
         return refused(&GatewayError::invalid(format!(

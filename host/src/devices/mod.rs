@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::limits::DEVICES_QUEUE_MAX;
 use crate::shutdown::Tasks;
+use crate::store::devices::{About, DeviceRecord};
 use crate::store::{Store, StoreError};
 use request::Book;
 pub use request::{Reason, Visitor};
@@ -255,6 +256,19 @@ impl Devices {
             answer,
         })
         .await
+    }
+
+    /// Devices that are paired as nodes: id and what they last said of themselves.
+    pub fn nodes(&self) -> Vec<(String, About)> {
+        let book = self.shared.read();
+        let is_node = |device: &&DeviceRecord| {
+            let last = device.role.iter();
+            device.roles.iter().chain(last).any(|role| role == "node")
+        };
+        let nodes = book.devices.values().filter(is_node);
+        nodes
+            .map(|d| (d.device_id.clone(), d.about.clone()))
+            .collect()
     }
 
     /// Waiting requests, newest first, and paired devices, last approved first.

@@ -9,7 +9,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -20,13 +20,13 @@ use crate::config::{
 };
 use crate::files;
 use crate::http::{self, Bound, StateLock, Tls};
-use crate::limits::START_SETTLING;
+use crate::limits::{LIBRARY_UNUSED_AGE, START_SETTLING};
 use crate::memory;
 use crate::plugins::Plugins;
-use crate::shutdown::{StopSignals, Tasks};
+use crate::shutdown::StopSignals;
 use crate::store::Store;
 use crate::telemetry::{self, LogGuard, LogOptions};
-use parts::{Reading, build};
+use parts::{Reading, Running, build};
 
 /// What the command line says about running a gateway; `None` leaves it to the configuration.
 #[derive(Clone, Debug, Default)]
@@ -275,7 +275,7 @@ async fn live(
     steps.done("channels");
     running.server.set_ready(true);
     tracing::info!(steps = steps.text, "gateway ready");
-    settle(&running.parts.tasks);
+    settle(&running, plugins, clock);
     loop {
         tokio::select! {
             () = stop.wait() => break,
@@ -304,12 +304,22 @@ async fn live(
 }
 
 /// Gives back what only the start needed, once accounts have come up too.
-fn settle(tasks: &Tasks) {
-    let stop = tasks.stop_token().clone();
-    tasks.spawn("settling", async move {
+fn settle(running: &Running, plugins: Plugins, clock: Clock) {
+    let store = running.parts.config.current().paths.plugin_store();
+    let stop = running.parts.tasks.stop_token().clone();
+    running.parts.tasks.spawn("settling", async move {
         let slept = stop.run_until_cancelled(tokio::time::sleep(START_SETTLING));
-        if slept.await.is_some() {
-            memory::give_back();
+        if slept.await.is_none() {
+            return;
         }
+        let now = Duration::from_millis(clock.now_ms());
+        let before = UNIX_EPOCH + now.saturating_sub(LIBRARY_UNUSED_AGE);
+        let swept = tokio::task::spawn_blocking(move || plugins.sweep(&store, before));
+        match swept.await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(gone)) => tracing::info!(gone, "copies of libraries that nobody uses are gone"),
+            Ok(Err(error)) => tracing::warn!(%error, "unused libraries stay in the store"),
+        }
+        memory::give_back();
     });
 }

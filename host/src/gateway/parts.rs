@@ -23,6 +23,7 @@ use crate::limits::{
     CHANNELS_STOP_GRACE, CONNECTIONS_STOP_GRACE, DOOR_ORDERS_MAX, RUNS_STOP_GRACE,
 };
 use crate::methods::Parts;
+use crate::nodes::Nodes;
 use crate::plugins::Plugins;
 use crate::presence::Presence;
 use crate::reload::{self, DoorOrder, Reload};
@@ -135,15 +136,7 @@ fn build_parts(
         clock,
         tasks: &sets.owners,
     });
-    let needs = reload::Parts {
-        config: config.clone(),
-        options: reading.sources,
-        loaded: reading.loaded,
-        hub: hub.clone(),
-        channels: channels.clone(),
-        door,
-    };
-    let reload = Reload::start(needs, &sets.timers);
+    let reload = start_reload(reading, &config, &hub, &channels, door, sets);
     let health = start_health(&config, clock, &presence, &hub, &channels, &sessions, sets);
     timers::tick::start(hub.clone(), clock, dedupe.clone(), &sets.timers);
     let heartbeats = Heartbeats::new(hub.clone());
@@ -159,6 +152,7 @@ fn build_parts(
         stop: sets.timers.stop_token().clone(),
     });
     let parts = Parts {
+        nodes: Nodes::new(clock, hub.clone()),
         started_ms: clock.now_ms(),
         tasks: sets.owners.child("work"),
         store: store.clone(),
@@ -180,6 +174,25 @@ fn build_parts(
     };
     start_heartbeats(&parts, &sets.timers);
     Ok(parts)
+}
+
+fn start_reload(
+    reading: Reading,
+    config: &ConfigHandle,
+    hub: &Hub,
+    channels: &Channels,
+    door: mpsc::Sender<DoorOrder>,
+    sets: &Sets,
+) -> Reload {
+    let needs = reload::Parts {
+        config: config.clone(),
+        options: reading.sources,
+        loaded: reading.loaded,
+        hub: hub.clone(),
+        channels: channels.clone(),
+        door,
+    };
+    Reload::start(needs, &sets.timers)
 }
 
 fn start_devices(

@@ -3,20 +3,8 @@
 use gateway_schemas::cron as wire;
 
 use super::{Call, Outcome, Reply};
-use crate::cron::{CronError, input};
+use crate::cron::CronError;
 use crate::error::GatewayError;
-
-/// Params as clients write them, in the order of the contract; none for methods that take them
-/// as they are.
-pub fn in_order(method: &str, params: Option<&str>) -> Option<String> {
-    let tidy = match method {
-        "cron.add" => input::create,
-        "cron.update" => input::update,
-        _ => return None,
-    };
-    let value = serde_json::from_str(params?).ok()?;
-    Some(tidy(value).to_string())
-}
 
 /// `cron.list`
 pub async fn list(call: Call) -> Outcome {

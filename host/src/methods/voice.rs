@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Call, Outcome, Parts, Reply};
 use crate::error::GatewayError;
-use crate::hub::Event;
+use crate::hub::{Caller, Event};
 use crate::limits::{VOICE_TRIGGER_CHARS_MAX, VOICE_TRIGGERS_MAX};
 use crate::store::{StoreError, voice as disk};
 
@@ -21,6 +21,15 @@ pub async fn wake_words(call: Call) -> Outcome {
     Reply::of(&wire::VoiceWake {
         triggers: stored.unwrap_or_else(default_triggers),
     })
+}
+
+/// Tells a node that has just come in which words to listen for.
+pub fn greet(node: &Caller, parts: &Parts) {
+    // Without the store it listens for the usual ones.
+    let stored = parts.store.read(disk::triggers).ok().flatten();
+    let triggers = stored.unwrap_or_else(default_triggers);
+    let event = Event::new("voicewake.changed", &wire::VoiceWake { triggers });
+    parts.hub.send_to(&[node.conn], event);
 }
 
 /// `voicewake.set`: an empty list brings the defaults back.

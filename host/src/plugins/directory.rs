@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -63,7 +64,7 @@ pub struct PluginRow {
     pub version: Option<String>,
     /// The file it was found in, or the path as written.
     pub path: PathBuf,
-    /// The file's digest, if it could be read.
+    /// The file's digest; the one that its entry names if it wasn't read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The key that signed it.
@@ -151,7 +152,7 @@ impl Plugins {
             channel: None,
             version: None,
             path: entry.path.clone(),
-            sha256: None,
+            sha256: entry.sha256.clone(),
             signed_by: None,
             isolation: None,
             state: RowState::Disabled,
@@ -231,6 +232,21 @@ impl Plugins {
             kept,
             table: OnceLock::new(),
         })
+    }
+
+    /// Forgets the copies in `store_dir` that no entry names any more, switched off or not, and
+    /// that were not kept after `before`. Blocks on files.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sweep(&self, store_dir: &Path, before: SystemTime) -> std::io::Result<usize> {
+        let named = |row: &PluginRow, digest: &str| {
+            // What was installed is named by its place in the store.
+            let stem = row.path.file_stem().and_then(|stem| stem.to_str());
+            row.sha256.as_deref() == Some(digest) || stem == Some(digest)
+        };
+        let is_used = |digest: &str| self.rows.iter().any(|row| named(row, digest));
+        LibraryStore::open(store_dir)?.sweep(is_used, before)
     }
 
     /// The plugin that serves a channel.

@@ -10,6 +10,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
 use super::verify::{digest_of, each_piece};
 
@@ -18,6 +21,18 @@ use super::verify::{digest_of, each_piece};
 pub struct LibraryStore {
     folder: PathBuf,
 }
+
+/// Changed now, read whenever it was.
+const TOUCHED: Timestamps = Timestamps {
+    last_access: Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    },
+    last_modification: Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    },
+};
 
 /// A copy in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,16 +73,13 @@ impl LibraryStore {
         let path = self.path_of(sha256);
         match File::open(&path) {
             Ok(mut kept) => {
-                if same_file(source, &kept)? {
-                    return Ok(Kept { path, fresh: false });
-                }
-                let found = digest_of(&mut kept)?;
-                if found == sha256 {
+                if same_file(source, &kept)? || digest_of(&mut kept)? == sha256 {
+                    // Wanted again: see `sweep`.
+                    futimens(&kept, &TOUCHED)?;
                     return Ok(Kept { path, fresh: false });
                 }
                 tracing::warn!(
                     path = %path.display(),
-                    found,
                     "a kept plugin library was altered, it is replaced"
                 );
             }
@@ -94,6 +106,29 @@ impl LibraryStore {
         Ok(())
     }
 
+    /// Forgets every copy that `is_used` does not want, with its signature, and what is left of
+    /// copies that were never finished; not what was put here after `before`, for somebody may be
+    /// about to use it. Who has a library mapped keeps it. Gives how many files went.
+    ///
+    /// # Errors
+    /// The system's; what went is gone.
+    pub fn sweep(&self, is_used: impl Fn(&str) -> bool, before: SystemTime) -> io::Result<usize> {
+        let mut gone = 0;
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let (name, meta) = (entry.file_name(), entry.metadata()?);
+            let digest = name.to_str().and_then(digest_in);
+            if digest.is_some_and(|digest| !is_used(digest))
+                && meta.is_file()
+                && meta.modified()? < before
+            {
+                fs::remove_file(entry.path())?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
     fn copy(&self, source: &mut File, sha256: &str, path: &Path) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -114,6 +149,13 @@ pub fn signature_beside(library: &Path) -> PathBuf {
     let mut name = library.as_os_str().to_owned();
     name.push(".sig");
     PathBuf::from(name)
+}
+
+/// The digest in the name of a file of the store; `None` for a file of somebody else.
+fn digest_in(name: &str) -> Option<&str> {
+    let digest = name.trim_start_matches('.').split('.').next()?;
+    let is_digest = digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
+    is_digest.then_some(digest)
 }
 
 fn same_file(one: &File, two: &File) -> io::Result<bool> {
@@ -176,5 +218,42 @@ mod tests {
         store.forget(&sha256).unwrap();
         store.forget(&sha256).unwrap();
         assert_eq!(left(), 0);
+    }
+
+    #[test]
+    fn only_old_copies_that_nobody_wants_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LibraryStore::open(dir.path()).unwrap();
+        let (old, wanted, again) = (digest(b"old"), digest(b"wanted"), digest(b"again"));
+        let hour = std::time::Duration::from_secs(3_600);
+        for (bytes, sha256) in [
+            (b"old".as_slice(), &old),
+            (b"wanted", &wanted),
+            (b"again", &again),
+        ] {
+            let source = dir.path().join("source");
+            fs::write(&source, bytes).unwrap();
+            let kept = store
+                .keep(&mut File::open(&source).unwrap(), sha256)
+                .unwrap();
+            let long_ago = SystemTime::UNIX_EPOCH + hour;
+            File::open(&kept.path)
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
+        }
+        let part = dir.path().join(format!(".{old}.7.0"));
+        fs::write(&part, "part").unwrap();
+        // Last: what was there for long counts as new once it is kept again.
+        store
+            .keep(&mut File::open(dir.path().join("source")).unwrap(), &again)
+            .unwrap();
+        let before = SystemTime::UNIX_EPOCH + 2 * hour;
+        assert_eq!(store.sweep(|digest| digest == wanted, before).unwrap(), 1);
+        assert!(!store.path_of(&old).exists() && part.exists());
+        assert!(store.path_of(&wanted).exists() && store.path_of(&again).exists());
+        let later = fs::metadata(&part).unwrap().modified().unwrap() + hour;
+        assert_eq!(store.sweep(|digest| digest == wanted, later).unwrap(), 2);
+        assert!(store.path_of(&wanted).exists() && dir.path().join("source").exists());
     }
 }

@@ -11,6 +11,10 @@ use crate::rich::{Rich, Span, Style};
 /// file with such a name.
 const FILE_ENDINGS: [&str; 9] = ["md", "go", "py", "pl", "sh", "am", "at", "be", "cc"];
 
+/// Deepest list that is indented further than the one around it. Each bullet of a line can begin a
+/// list in a list: without an end, a text would grow with the square of its length.
+const INDENT_MAX: usize = 16;
+
 /// Reads Markdown.
 pub fn markdown(source: &str) -> Rich {
     let options =
@@ -158,7 +162,7 @@ impl Writer<'_> {
 
     fn item(&mut self, at: usize) {
         self.gap(at);
-        let depth = self.lists.len().saturating_sub(1);
+        let depth = self.lists.len().saturating_sub(1).min(INDENT_MAX);
         let bullet = match self.lists.last_mut() {
             Some(Some(number)) => {
                 let bullet = format!("{number}. ");
@@ -342,6 +346,16 @@ mod tests {
     fn html_in_the_source_is_shown_not_obeyed() {
         check("a <b>x</b>", "a &lt;b&gt;x&lt;/b&gt;");
         check("<div>\nx\n</div>", "&lt;div&gt;\nx\n&lt;/div&gt;");
+    }
+
+    #[test]
+    fn nesting_without_end_stays_small() {
+        for many in ["- ", "> ", "1. ", "*a _b ", "[a](", "|x"] {
+            let source = format!("{}z", many.repeat(20_000));
+            let html = markdown(&source).html();
+            let most = 20 * source.len();
+            assert!(html.len() <= most, "{many:?}: {} bytes", html.len());
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::shape::{Fields, fields_of};
 use crate::frame::{self, EventText, StateVersion};
 use crate::{
-    agent, agents, approvals, channels, chat, config, connect, cron, devices, error, plugins,
-    presence, send, sessions, skills, system, usage, voice,
+    agent, agents, approvals, channels, chat, config, connect, cron, devices, error, nodes,
+    plugins, presence, send, sessions, skills, system, usage, voice,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -126,6 +126,10 @@ pub(super) const TYPES: &[Kind] = kinds! {
         ToolCount, ModelUsage, UsageAggregates, AgentUsage, ChannelUsage, DayUsage,
         UsageTimeseries, UsagePoint, UsageLogs, UsageLog, UsageCost, CostOfDay, UsageStatus,
         UsageProvider, UsageWindow, UsageDays,
+    }
+    nodes::{
+        NodeListParams, NodeList, NodeRow, NodeDescribeParams, NodeDescribed, NodeInvokeParams,
+        NodeInvoked, NodeInvokeRequest, NodeInvokeResultParams, NodeError, NodeResultTaken,
     }
     voice::{
         VoiceWake, TalkConfigParams, TalkConfig, TalkSettings, TalkSession, TalkUi, TalkModeParams,

@@ -9,6 +9,7 @@ mod devices;
 mod gateway;
 mod import;
 mod messages;
+mod nodes;
 mod operator;
 mod plugins;
 mod qr;
@@ -28,6 +29,7 @@ pub use devices::{ApproveArgs, ClearArgs, DevicesCommand, RotateArgs, TokenArgs}
 pub use gateway::{FingerprintArgs, GatewayArgs, GatewayCommand, RunArgs};
 pub use import::ImportArgs;
 pub use messages::{AgentArgs, CallArgs, SendArgs};
+pub use nodes::*;
 pub use operator::*;
 pub use plugins::*;
 pub use qr::QrArgs;
@@ -120,6 +122,9 @@ pub enum Command {
     /// A pairing code for a phone, as a QR code
     #[command(after_help = "Example: openclaw qr --public-url wss://gateway.example")]
     Qr(QrArgs),
+    /// Devices that do things for the gateway
+    #[command(subcommand, after_help = "Example: openclaw nodes list")]
+    Nodes(NodesCommand),
     /// Installed plugins
     #[command(subcommand, after_help = "Example: openclaw plugins list")]
     Plugins(PluginsCommand),
@@ -284,6 +289,10 @@ impl Command {
             Command::System(command) => (command.reach().connection.json, false),
             Command::Wake(a) => (a.reach.connection.json, false),
             Command::Logs(a) => (a.reach.connection.json, false),
+            Command::Nodes(command) => {
+                let (reach, wide) = command.reach();
+                (reach.connection.json, wide)
+            }
             Command::Devices(command) => {
                 let (reach, wide) = command.reach();
                 (reach.connection.json, wide)
@@ -331,6 +340,8 @@ mod tests {
             "openclaw approvals get --gateway --json",
             "openclaw approvals allowlist add /bin/ls --agent main",
             "openclaw approvals approve 6f --always",
+            "openclaw nodes status --wide",
+            "openclaw nodes invoke mac system.which --params {} --invoke-timeout 5s --json",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }
