@@ -92,29 +92,10 @@ mod tests {
         check(json!({"profile": "full"}), json!({}), &all);
         check(json!({"profile": "minimal"}), json!({}), &[]);
         check(json!({"profile": "zzz"}), json!({}), &[]);
-        check(
-            json!({"profile": "messaging"}),
-            json!({}),
-            &[
-                "sessions_list",
-                "sessions_history",
-                "sessions_send",
-                "message",
-                "skill",
-            ],
-        );
-        check(
-            json!({"profile": "coding"}),
-            json!({}),
-            &[
-                "exec",
-                "sessions_list",
-                "sessions_history",
-                "sessions_send",
-                "cron",
-                "skill",
-            ],
-        );
+        let messaging = [&all[1..5], &all[6..]].concat();
+        check(json!({"profile": "messaging"}), json!({}), &messaging);
+        let coding = [&all[..4], &all[5..]].concat();
+        check(json!({"profile": "coding"}), json!({}), &coding);
         check(json!({"allow": ["*"]}), json!({}), &all);
         check(json!({"allow": ["group:sessions"]}), json!({}), &all[1..4]);
         check(
@@ -130,13 +111,7 @@ mod tests {
         check(
             json!({}),
             json!({"alsoAllow": ["sessions_send"]}),
-            &[
-                "sessions_list",
-                "sessions_history",
-                "sessions_send",
-                "message",
-                "skill",
-            ],
+            &messaging,
         );
         check(json!({"allow": ["group:automation"]}), json!({}), &["cron"]);
         check(
