@@ -260,6 +260,7 @@ async fn the_file_is_made_kept_and_changed_by_its_hash() {
         !now.to_string().contains(token.as_str().unwrap()),
         "and is not told"
     );
+    gateway.stop().await;
     gateway.restart().await;
     let mut client = gateway.operator().await;
     assert_eq!(client.ok("exec.approvals.get", json!({})).await, now);

@@ -80,6 +80,7 @@ async fn a_conversation_goes_on_where_it_was_left() {
         env.contains("MINE=yes") && !env.contains("sk-not-for-programs"),
         "{env}"
     );
+    gateway.stop().await;
     gateway.restart().await;
     let mut client = gateway.operator().await;
     say(&mut client, "r2", "again").await;

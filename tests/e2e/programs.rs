@@ -82,6 +82,7 @@ async fn lines_of_json_are_read_and_the_id_outlives_a_restart() {
     let result = ask(&mut client, "r1", "hello").await;
     assert_eq!(result["payloads"][0]["text"], "from codex");
     assert_eq!(result["meta"]["agentMeta"]["usage"]["cacheRead"], 4);
+    gateway.stop().await;
     gateway.restart().await;
     let mut client = gateway.operator().await;
     ask(&mut client, "r2", "more").await;
