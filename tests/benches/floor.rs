@@ -3,8 +3,9 @@
 //! `system-event` with texts that the bench recorded from the gateway before, so that both send
 //! the same bytes. Writes are coalesced: a flush only when nothing more is ready.
 //!
-//! `floor <port> <file>`, the file a JSON object with `hello`, `health`, `ack` (payloads) and
-//! `event` (a whole frame).
+//! `floor <port> <file>`, the file a JSON object with `hello`, `health`, `ack` (payloads), `event`
+//! (a whole frame) and maybe `script`: what `chat.send` tells everybody, each frame with the
+//! milliseconds before it.
 #![allow(clippy::disallowed_methods)]
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ struct Floor {
     health: String,
     ack: String,
     event: Utf8Bytes,
+    script: Vec<(u64, Utf8Bytes)>,
     clients: Mutex<Vec<mpsc::Sender<Utf8Bytes>>>,
 }
 
@@ -49,6 +51,7 @@ fn main() {
         health: texts["health"].to_string(),
         ack: texts["ack"].to_string(),
         event: texts["event"].to_string().into(),
+        script: script(&texts["script"]),
         clients: Mutex::default(),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -61,6 +64,13 @@ fn main() {
             .await
             .expect("serves until killed");
     });
+}
+
+fn script(frames: &serde_json::Value) -> Vec<(u64, Utf8Bytes)> {
+    let frames = frames.as_array().into_iter().flatten();
+    frames
+        .map(|frame| (frame[0].as_u64().unwrap_or(0), frame[1].to_string().into()))
+        .collect()
 }
 
 async fn upgrade(State(floor): State<Arc<Floor>>, upgrade: WebSocketUpgrade) -> Response {
@@ -86,7 +96,7 @@ async fn serve(floor: Arc<Floor>, mut socket: WebSocket) {
 
 /// Answers a message and all others that have arrived already.
 async fn take(
-    floor: &Floor,
+    floor: &Arc<Floor>,
     socket: &mut WebSocket,
     first: Option<Result<Message, axum::Error>>,
     sender: &mpsc::Sender<Utf8Bytes>,
@@ -103,6 +113,10 @@ async fn take(
                 &floor.hello
             }
             "health" => &floor.health,
+            "chat.send" => {
+                tokio::spawn(play(floor.clone()));
+                &floor.ack
+            }
             _ => {
                 // A client that is gone or behind is skipped.
                 clients(floor).retain(|client| client.try_send(floor.event.clone()).is_ok());
@@ -128,6 +142,20 @@ async fn pass(
         socket.feed(Message::Text(event)).await.ok()?;
     }
     Some(())
+}
+
+/// Tells everybody the script, each frame in its time.
+async fn play(floor: Arc<Floor>) {
+    let everybody = clients(&floor).clone();
+    for (pause_ms, frame) in &floor.script {
+        if *pause_ms > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(*pause_ms)).await;
+        }
+        for client in &everybody {
+            // One that is gone hears nothing.
+            client.send(frame.clone()).await.ok();
+        }
+    }
 }
 
 fn clients(floor: &Floor) -> std::sync::MutexGuard<'_, Vec<mpsc::Sender<Utf8Bytes>>> {

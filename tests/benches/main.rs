@@ -1,4 +1,4 @@
-//! What the gateway costs: start, a flood, memory, connects, requests, fan-out; beside a server that does
+//! What the gateway costs: start, a flood, memory, connects, requests, fan-out, conversations; beside a server that does
 //! nothing but the same frames, in the same run. `cargo bench -p gateway-tests`.
 //!
 //! Processor time is the server's own, from the system's accounting, so a busy machine and the
@@ -6,6 +6,7 @@
 //! counts. Over a promised limit the exit code is 1.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod conversation;
 mod flood;
 mod load;
 mod process;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use load::Crowd;
 use report::{Limit, Row, median};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::bot_api::BotApi;
 use support::{Client, Device, Gateway, Login, Setup, binaries, http};
 
@@ -63,6 +64,18 @@ async fn measure(wanted: &dyn Fn(&str) -> bool) -> Vec<Row> {
     }
     if wanted("flood") {
         rows.extend(flood::flood().await);
+    }
+    if wanted("first delta") {
+        rows.extend(conversation::first_delta().await);
+    }
+    if wanted("history") {
+        rows.extend(conversation::history().await);
+    }
+    if wanted("long answer") {
+        rows.extend(conversation::long_answer().await);
+    }
+    if wanted("full store") {
+        rows.extend(conversation::full_store().await);
     }
     let mut gateway = both_plugins(&telegram).start().await;
     let device = Device::new();
@@ -289,8 +302,14 @@ struct Floor {
 
 impl Floor {
     async fn start(gateway: &Gateway, login: &Login) -> Self {
+        Self::with_script(gateway, login, &json!([])).await
+    }
+
+    /// One that also tells a whole answer, frame by frame.
+    async fn with_script(gateway: &Gateway, login: &Login, script: &Value) -> Self {
         let texts = tempfile::NamedTempFile::new().unwrap();
-        let recorded = load::record(gateway.port(), login).await;
+        let mut recorded = load::record(gateway.port(), login).await;
+        recorded["script"] = script.clone();
         std::fs::write(texts.path(), recorded.to_string()).unwrap();
         let port = support::gateway::free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_floor"));
