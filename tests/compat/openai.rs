@@ -101,3 +101,52 @@ async fn the_openai_package() {
         })
     );
 }
+
+const MCP: &str = r#"
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+const connect = async (token) => {
+  const headers = { Authorization: `Bearer ${token}` };
+  const url = new URL(process.env.GATEWAY + "/mcp");
+  const client = new Client({ name: "a-test", version: "1" });
+  await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
+  return client;
+};
+const out = {};
+const client = await connect(process.env.TOKEN);
+out.server = client.getServerVersion().name;
+const { tools } = await client.listTools();
+out.tools = tools.map((tool) => tool.name);
+out.described = tools.every((tool) => tool.description && tool.inputSchema.type === "object");
+const listed = await client.callTool({ name: "sessions_list", arguments: {} });
+out.listed = [listed.isError, JSON.parse(listed.content[0].text)];
+const wrong = await client.callTool({ name: "sessions_history", arguments: { limit: "many" } });
+out.wrong = [wrong.isError, wrong.content[0].text.includes("the arguments don't fit at limit")];
+try { await client.callTool({ name: "cron", arguments: { action: "list" } }); }
+catch (error) { out.denied = [error.code, error.message.includes("Tool not available: cron")]; }
+try { await connect("wrong"); }
+catch (error) { out.stranger = error.message.includes("Unauthorized"); }
+await client.close();
+console.log(JSON.stringify(out));
+"#;
+
+#[tokio::test]
+async fn the_official_client_of_the_model_context_protocol() {
+    let llm = Llm::start().await;
+    let gateway = start(&llm).await;
+    let Some(said) = node(&gateway, MCP).await else {
+        return;
+    };
+    assert_eq!(
+        said,
+        json!({
+            "server": "openclaw-gateway",
+            "tools": ["sessions_list", "sessions_history", "message"],
+            "described": true,
+            "listed": [false, { "sessions": [] }],
+            "wrong": [true, true],
+            "denied": [-32602, true],
+            "stranger": true,
+        })
+    );
+}

@@ -37,6 +37,7 @@ mod import;
 mod irc;
 mod local_socket;
 mod logs;
+mod mcp;
 mod models;
 mod nodes;
 mod origins;

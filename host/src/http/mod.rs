@@ -15,6 +15,7 @@ mod hooks;
 mod listener;
 mod local;
 mod lock;
+mod mcp;
 mod path;
 mod probes;
 mod serve;
@@ -186,6 +187,10 @@ async fn route(server: &Arc<Server>, config: &Config, peer: &Peer, request: Requ
         Err(request) => request,
     };
     let request = match api::answer(server, config, peer, request).await {
+        Ok(response) => return response,
+        Err(request) => request,
+    };
+    let request = match mcp::answer(server, config, peer, request).await {
         Ok(response) => return response,
         Err(request) => request,
     };

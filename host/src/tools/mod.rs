@@ -66,6 +66,13 @@ pub struct Tool {
     parameters: fn() -> Value,
 }
 
+impl Tool {
+    /// JSON Schema of its arguments, an object.
+    pub fn parameters(&self) -> Value {
+        (self.parameters)()
+    }
+}
+
 /// The groups, with their names to show.
 pub const GROUPS: [(&str, &str); 5] = [
     ("runtime", "Runtime"),

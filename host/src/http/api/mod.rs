@@ -12,7 +12,7 @@ mod content;
 mod place;
 mod responses;
 mod stream;
-mod tools;
+pub(super) mod tools;
 pub(super) mod visitor;
 
 use axum::body::Body;
