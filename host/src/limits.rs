@@ -372,6 +372,8 @@ pub const RUN_KEPT_MS: u64 = 600_000;
 pub const RUN_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Longest wait for a stopped run before its session is reset.
 pub const RESET_WAIT: Duration = Duration::from_secs(15);
+/// How much of an answer that came at once is shown by one event, bytes.
+pub const DELTA_GATHERED_BYTES_MAX: usize = 4 * 1024;
 /// Shortest time between two `chat` deltas of one run.
 pub const CHAT_DELTA_SPACING: Duration = Duration::from_millis(150);
 /// Messages of a transcript that a prompt may hold.

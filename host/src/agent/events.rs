@@ -144,6 +144,11 @@ impl RunEvents {
         }
     }
 
+    /// Whether somebody saw some of the text already.
+    pub fn has_shown_text(&self) -> bool {
+        self.shown > 0
+    }
+
     /// More of what the model thinks.
     pub fn thinking(&mut self, delta: &str) {
         if !self.show_thoughts {

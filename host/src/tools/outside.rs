@@ -8,13 +8,14 @@ use super::{TOOLS, Tool};
 use crate::config::Config;
 
 /// Not there unless it is allowed by name.
-const DENIED: [&str; 7] = [
+const DENIED: [&str; 8] = [
     "sessions_spawn",
     "sessions_send",
     "cron",
     "exec",
     "gateway",
     "nodes",
+    "skill",
     "whatsapp_login",
 ];
 

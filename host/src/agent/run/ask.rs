@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use super::super::Turn;
 use super::super::model::{self, ModelName};
@@ -122,9 +122,21 @@ impl Work<'_> {
     ) -> Result<(Stop, Option<Usage>, Vec<ToolCall>), RunnerError> {
         let mut calls = Vec::new();
         self.thoughts.clear();
-        while let Some(step) = steps.next().await {
+        let mut taken = None;
+        loop {
+            let step = match taken.take() {
+                Some(step) => step,
+                None => steps.next().await,
+            };
+            let Some(step) = step else { break };
             match step? {
-                Step::Text(text) => self.events.text(&text),
+                Step::Text(mut text) => {
+                    // The first words go out at once.
+                    if self.events.has_shown_text() {
+                        taken = gather(&mut text, &mut steps);
+                    }
+                    self.events.text(&text);
+                }
                 Step::Thinking(text) => self.events.thinking(&text),
                 Step::Thought(thought) => self.thoughts.push(thought),
                 Step::Call(call) => calls.push(call),
@@ -282,6 +294,18 @@ impl Work<'_> {
         }
         images.clone()
     }
+}
+
+/// Adds the texts that are here already: each event repeats the whole answer, so one for each of
+/// many words that came together would cost the square of them. Gives what came that is no text.
+fn gather(text: &mut String, steps: &mut Steps) -> Option<Option<Result<Step, RunnerError>>> {
+    while text.len() < limits::DELTA_GATHERED_BYTES_MAX {
+        match steps.next().now_or_never()? {
+            Some(Ok(Step::Text(more))) => text.push_str(&more),
+            other => return Some(other),
+        }
+    }
+    None
 }
 
 fn lost(error: StoreError) -> RunnerError {
