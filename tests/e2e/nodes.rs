@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use support::cli::run;
+use support::llm::{Llm, Reply};
 use support::{Client, Device, Gateway, Login, Setup};
 
 /// A node like the recorded one: a command that may never be asked for is among its own.
@@ -361,4 +362,52 @@ async fn the_command_line_lists_and_asks() {
         nobody.code == Some(1) && nobody.err.contains("nodes list"),
         "{nobody:?}"
     );
+}
+
+#[tokio::test]
+async fn a_model_that_may_asks_a_node() {
+    let llm = Llm::start().await;
+    let gateway = Setup::new()
+        .config("/models/providers/fake", llm.provider("m1"))
+        .config("/agents/defaults/model", json!("fake/m1"))
+        .config("/tools/alsoAllow", json!(["nodes"]))
+        .start()
+        .await;
+    let mut client = gateway.operator().await;
+    let device = Device::new();
+    let mut named = login(&device);
+    named.params["client"]["displayName"] = json!("Attic");
+    let mut node = gateway.connect(&named).await;
+    let invoke = |command: &str| json!({ "action": "invoke", "node": "attic", "command": command, "params": { "bins": [] } });
+    for (arguments, told) in [
+        (json!({ "action": "list" }), "\"name\":\"Attic\""),
+        (invoke("system.which"), r#"{"bins":{}}"#),
+        (invoke("system.run"), "runs no programs"),
+        (invoke("camera.snap"), "not in the allowlist"),
+    ] {
+        llm.forget();
+        let asks = arguments["command"] == "system.which";
+        llm.push(Reply::call("c1", "nodes", arguments));
+        llm.push(Reply::text("done"));
+        let key = format!("k-{}", Device::new().id);
+        let id = client
+            .request(
+                "agent",
+                json!({ "message": "x", "agentId": "main", "idempotencyKey": key }),
+            )
+            .await;
+        client.response(&id).await;
+        if asks {
+            let request = asked(&mut node).await;
+            answer(
+                &mut node,
+                &request,
+                json!({ "ok": true, "payloadJSON": "{\"bins\":{}}" }),
+            )
+            .await;
+        }
+        client.response(&id).await;
+        let newest = llm.asked().last().unwrap().newest().to_owned();
+        assert!(newest.contains(told), "{newest}");
+    }
 }

@@ -15,6 +15,7 @@ pub mod token;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use gateway_schemas::devices::{DevicePairList, PairedDevice};
+use gateway_schemas::nodes::NodeRow;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::auth::scopes;
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::limits::DEVICES_QUEUE_MAX;
 use crate::shutdown::Tasks;
-use crate::store::devices::{About, DeviceRecord};
+use crate::store::devices::DeviceRecord;
 use crate::store::{Store, StoreError};
 use request::Book;
 pub use request::{Reason, Visitor};
@@ -258,17 +259,23 @@ impl Devices {
         .await
     }
 
-    /// Devices that are paired as nodes: id and what they last said of themselves.
-    pub fn nodes(&self) -> Vec<(String, About)> {
+    /// Devices that are paired as nodes, as their records have them.
+    pub fn nodes(&self) -> Vec<NodeRow> {
         let book = self.shared.read();
         let is_node = |device: &&DeviceRecord| {
             let last = device.role.iter();
             device.roles.iter().chain(last).any(|role| role == "node")
         };
         let nodes = book.devices.values().filter(is_node);
-        nodes
-            .map(|d| (d.device_id.clone(), d.about.clone()))
-            .collect()
+        let row = |device: &DeviceRecord| NodeRow {
+            node_id: device.device_id.clone(),
+            display_name: device.about.display_name.clone(),
+            platform: device.about.platform.clone(),
+            remote_ip: device.about.remote_ip.clone(),
+            paired: true,
+            ..NodeRow::default()
+        };
+        nodes.map(row).collect()
     }
 
     /// Waiting requests, newest first, and paired devices, last approved first.

@@ -111,6 +111,8 @@ impl Parts {
             sessions: self.sessions.clone(),
             agent: self.agent.clone(),
             cron: self.cron.clone(),
+            devices: self.devices.clone(),
+            nodes: self.nodes.clone(),
             clock: self.clock,
         }));
     }

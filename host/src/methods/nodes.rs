@@ -1,14 +1,14 @@
 //! `node.list`, `node.describe`, `node.invoke`, and the nodes' own `node.invoke.result`.
 
 use gateway_schemas::nodes::{
-    NodeDescribeParams, NodeDescribed, NodeError, NodeInvokeParams, NodeInvokeResultParams,
-    NodeInvoked, NodeList, NodeResultTaken, NodeRow,
+    NodeDescribeParams, NodeDescribed, NodeInvokeParams, NodeInvoked, NodeList, NodeResultTaken,
+    NodeRow,
 };
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::{Call, Outcome, Parts, Reply};
 use crate::error::GatewayError;
-use crate::nodes::{Asked, InvokeError, Node, Taken, policy, run};
+use crate::nodes::{Answered, Asked, Refusal, Taken};
 
 /// An answer as nodes send it, in the order of the contract: `null` stands for absent, and a
 /// payload that was put into the text's place is the payload.
@@ -50,16 +50,7 @@ pub async fn describe(call: Call) -> Outcome {
 }
 
 fn rows(parts: &Parts) -> Vec<NodeRow> {
-    let known = parts.devices.nodes().into_iter();
-    let known = known.map(|(node_id, about)| NodeRow {
-        node_id,
-        display_name: about.display_name,
-        platform: about.platform,
-        remote_ip: about.remote_ip,
-        paired: true,
-        ..NodeRow::default()
-    });
-    parts.nodes.list(known.collect())
+    parts.nodes.list(parts.devices.nodes())
 }
 
 /// `node.invoke`
@@ -69,101 +60,38 @@ pub async fn invoke(call: Call) -> Outcome {
     if node_id.is_empty() || command.is_empty() {
         return Err(GatewayError::invalid("nodeId and command required"));
     }
-    if matches!(
-        command,
-        "system.execApprovals.get" | "system.execApprovals.set"
-    ) {
-        let text = "node.invoke does not allow system.execApprovals.*; use exec.approvals.node.*";
-        return Err(GatewayError::invalid(text).with_details(json!({ "command": command })));
-    }
-    let node = call.parts.nodes.get(node_id).ok_or_else(not_connected)?;
-    may_be_asked(&call, &node, command)?;
-    let given = match command {
-        "system.run" => run::params(params.params.as_ref())
-            .map_err(|r| GatewayError::invalid(r.text).with_details(r.details))?,
-        _ => params.params.clone(),
-    };
+    let config = call.parts.config.current();
     let asked = Asked {
         node_id,
         command,
-        params: given.as_ref(),
+        params: params.params.as_ref(),
         timeout_ms: params.timeout_ms,
         idempotency_key: Some(&params.idempotency_key),
     };
-    let answer = call.parts.nodes.invoke(asked).await;
-    let answer = answer.map_err(|error| no_answer(error, command))?;
-    if !answer.ok {
-        return Err(said_no(answer.error));
-    }
-    let NodeInvokeResultParams {
+    let answered = call.parts.nodes.ask(&config.gateway.nodes, asked).await;
+    let Answered {
         payload,
         payload_json,
-        ..
-    } = answer;
-    let read = |text: &String| match serde_json::from_str(text) {
-        Ok(value) => value,
-        Err(_) => json!({ "payloadJSON": text }),
-    };
+    } = answered.map_err(refused)?;
     Reply::of(&NodeInvoked {
         ok: true,
         node_id: node_id.to_owned(),
         command: command.to_owned(),
-        payload: payload_json.as_ref().map(read).or(payload),
+        payload,
         payload_json,
     })
 }
 
-/// By the configuration of this moment, and by what the node declared when it came.
-fn may_be_asked(call: &Call, node: &Node, command: &str) -> Result<(), GatewayError> {
-    let config = call.parts.config.current();
-    let refuse = |why: String, reason: &str| {
-        let details = json!({ "reason": reason, "command": command });
-        GatewayError::invalid(format!("node command not allowed: {why}")).with_details(details)
+fn refused(refusal: Refusal) -> GatewayError {
+    let error = if refusal.is_askers {
+        GatewayError::invalid(refusal.text)
+    } else {
+        GatewayError::unavailable(refusal.text)
     };
-    let platform = node.platform();
-    if !policy::allows(&config.gateway.nodes, node.class(), command) {
-        let why = format!("\"{command}\" is not in the allowlist for platform \"{platform}\"");
-        return Err(refuse(why, "command not allowlisted"));
+    match refusal.details {
+        Some(details) => error.with_details(details),
+        None => error,
     }
-    if node.commands().is_empty() {
-        let why = "the node did not declare any supported commands".to_owned();
-        return Err(refuse(why, "node did not declare commands"));
-    }
-    if !node.commands().iter().any(|own| own == command) {
-        let why = format!("the node (platform: {platform}) does not support \"{command}\"");
-        return Err(refuse(why, "command not declared by node"));
-    }
-    Ok(())
-}
-
-fn not_connected() -> GatewayError {
-    let details = json!({ "code": "NOT_CONNECTED" });
-    GatewayError::unavailable("node not connected").with_details(details)
-}
-
-fn no_answer(error: InvokeError, command: &str) -> GatewayError {
-    match error {
-        InvokeError::NotConnected => not_connected(),
-        InvokeError::Left => {
-            GatewayError::unavailable(format!("Error: node disconnected ({command})"))
-        }
-        InvokeError::TimedOut => said_no(Some(NodeError {
-            code: Some("TIMEOUT".into()),
-            message: Some("node invoke timed out".into()),
-        })),
-    }
-}
-
-fn said_no(error: Option<NodeError>) -> GatewayError {
-    let own = error.clone().unwrap_or_default();
-    let message = own.message.as_deref().unwrap_or("node invoke failed");
-    let text = match own.code {
-        Some(code) => format!("{code}: {message}"),
-        None => message.to_owned(),
-    };
-    let mut details = Map::new();
-    details.insert("nodeError".into(), json!(error));
-    GatewayError::unavailable(text).with_details(Value::Object(details))
 }
 
 /// `node.invoke.result`
@@ -179,6 +107,7 @@ pub async fn result(call: Call) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn answers_are_put_in_order() {

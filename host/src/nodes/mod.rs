@@ -4,8 +4,9 @@
 //! a connection; the last one of a device counts. Promises: an asker hears exactly one end, and a
 //! node that leaves ends what was asked of that very connection at once.
 
+mod ask;
 pub mod policy;
-pub mod run;
+mod run;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::NodesConfig;
 use crate::hub::{Caller, ConnId, Event, Hub};
 use crate::limits::NODE_INVOKE_TIMEOUT;
+pub use ask::{Answered, Refusal};
 use policy::Class;
 
 /// The nodes. Cheap to clone.

@@ -7,6 +7,7 @@
 mod cron;
 mod exec;
 mod message;
+mod nodes;
 pub mod outside;
 pub mod policy;
 mod sessions;
@@ -28,7 +29,9 @@ use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::cron::Cron;
+use crate::devices::Devices;
 use crate::limits;
+use crate::nodes::Nodes;
 use crate::sessions::{SessionKey, Sessions};
 use policy::Policy;
 
@@ -45,6 +48,10 @@ pub struct Parts {
     pub agent: Agent,
     /// Jobs that run by the clock.
     pub cron: Cron,
+    /// Devices that are paired as nodes.
+    pub devices: Devices,
+    /// Nodes that are here.
+    pub nodes: Nodes,
     /// Time and ids.
     pub clock: Clock,
 }
@@ -74,16 +81,17 @@ impl Tool {
 }
 
 /// The groups, with their names to show.
-pub const GROUPS: [(&str, &str); 5] = [
+pub const GROUPS: [(&str, &str); 6] = [
     ("runtime", "Runtime"),
     ("sessions", "Sessions"),
     ("messaging", "Messaging"),
     ("automation", "Automation"),
+    ("nodes", "Nodes"),
     ("skills", "Skills"),
 ];
 
 /// Every tool there is, in the order in which models and people see them.
-pub static TOOLS: [Tool; 7] = [
+pub static TOOLS: [Tool; 8] = [
     Tool {
         name: "exec",
         label: "Run a command",
@@ -142,6 +150,16 @@ pub static TOOLS: [Tool; 7] = [
         profiles: &["coding"],
         by_default: false,
         parameters: cron::parameters,
+    },
+    Tool {
+        name: "nodes",
+        label: "Ask devices",
+        description: "List the person's devices, such as phones, and have one do what it can: its \
+            commands are in the list.",
+        group: "nodes",
+        profiles: &[],
+        by_default: false,
+        parameters: nodes::parameters,
     },
     Tool {
         name: SKILL,
@@ -211,6 +229,7 @@ impl Toolbox for Tools {
                 "message" => message::send(&parts, &place, call.arguments).await,
                 "sessions_list" => sessions::list(&parts, &place, call.arguments),
                 "sessions_history" => sessions::history(&parts, &place, call.arguments),
+                "nodes" => nodes::call(&parts, &place, call.arguments).await,
                 "cron" => cron::call(&parts, &place, call.arguments).await,
                 "sessions_send" => sessions::send(&parts, &place, call.arguments).await,
                 SKILL => skills::read(&place, call.arguments),

@@ -76,15 +76,8 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_denied() {
         let usual = ["sessions_list", "sessions_history", "message", "skill"];
-        let all = [
-            "exec",
-            "sessions_list",
-            "sessions_history",
-            "sessions_send",
-            "message",
-            "cron",
-            "skill",
-        ];
+        let all: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+        assert_eq!(all[5..], ["cron", "nodes", "skill"]);
         let check = |shared: Value, own: Value, want: &[&str]| {
             assert_eq!(allowed(shared.clone(), own.clone()), want, "{shared} {own}");
         };
@@ -92,9 +85,9 @@ mod tests {
         check(json!({"profile": "full"}), json!({}), &all);
         check(json!({"profile": "minimal"}), json!({}), &[]);
         check(json!({"profile": "zzz"}), json!({}), &[]);
-        let messaging = [&all[1..5], &all[6..]].concat();
+        let messaging = [&all[1..5], &all[7..]].concat();
         check(json!({"profile": "messaging"}), json!({}), &messaging);
-        let coding = [&all[..4], &all[5..]].concat();
+        let coding = [&all[..4], &["cron", "skill"]].concat();
         check(json!({"profile": "coding"}), json!({}), &coding);
         check(json!({"allow": ["*"]}), json!({}), &all);
         check(json!({"allow": ["group:sessions"]}), json!({}), &all[1..4]);
