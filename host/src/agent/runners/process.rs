@@ -9,9 +9,12 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
+use crate::agent::runner::RunnerError;
 use crate::config::{Secret, env};
 
 /// A running program.
@@ -123,4 +126,35 @@ pub fn last_words(complaints: &[u8], chars_max: usize) -> String {
     let line = words.join(" ");
     let skip = line.chars().count().saturating_sub(chars_max);
     line.chars().skip(skip).collect()
+}
+/// The settings of a backend: those of `section` of the file over the built-in ones; none when
+/// there are neither. `command` is the program of such a backend.
+///
+/// # Errors
+/// [`RunnerError`] that names the wrong setting.
+pub fn settings<B: DeserializeOwned>(
+    (section, id): (&str, &str),
+    built_in: Option<Value>,
+    configured: Option<&Value>,
+    command: impl Fn(&B) -> &str,
+) -> Result<Option<B>, RunnerError> {
+    let wrong = |place: &str, why: &str| {
+        RunnerError::new(format!("agents.defaults.{section}.{place}: {why}"))
+    };
+    let mut settings = match (built_in, configured) {
+        (Some(Value::Object(settings)), _) => settings,
+        (_, Some(_)) => Map::new(),
+        (_, None) => return Ok(None),
+    };
+    match configured {
+        Some(Value::Object(own)) => settings.extend(own.clone()),
+        Some(_) => return Err(wrong(id, "an object is needed")),
+        None => {}
+    }
+    let backend: B = serde_path_to_error::deserialize(Value::Object(settings))
+        .map_err(|e| wrong(&format!("{id}.{}", e.path()), &e.inner().to_string()))?;
+    if command(&backend).trim().is_empty() {
+        return Err(wrong(id, "command is empty"));
+    }
+    Ok(Some(backend))
 }

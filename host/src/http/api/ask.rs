@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use serde_json::{Map, Value};
 
 use super::super::Server;
-use super::failure;
+use super::{failure, invalid, place};
 use crate::agent::live::Live;
 use crate::agent::runner::{Image, Usage};
 use crate::agent::{Ending, Origin, Run, RunOutcome, SubmitError, Turn};
+use crate::config::Config;
 use crate::methods::Parts;
 use crate::sessions::SessionKey;
 
@@ -46,15 +48,36 @@ pub(super) enum Piece {
     End(Arc<RunOutcome>),
 }
 
+/// The model that a request names.
+pub(super) fn model(given: &Map<String, Value>) -> Option<&str> {
+    let model = given.get("model").and_then(Value::as_str);
+    model.filter(|model| !model.trim().is_empty())
+}
+
+/// Asks the agent that a request means, in the session it means. `kind` is the interface's part of
+/// session keys.
+///
+/// # Errors
+/// The refusal to be answered.
+pub(super) async fn asked(
+    server: &Server,
+    config: &Config,
+    (headers, given): (&HeaderMap, &Map<String, Value>),
+    kind: &str,
+    question: Question,
+) -> Result<Asked, Response> {
+    let refused = |why: String| invalid(&why);
+    let agent = place::agent(config, headers, model(given)).map_err(refused)?;
+    let user = given.get("user").and_then(Value::as_str);
+    let key = place::session(config, headers, &agent, kind, user, &server.parts.clock);
+    begin(server, key.map_err(refused)?, question).await
+}
+
 /// Begins a run.
 ///
 /// # Errors
 /// The refusal to be answered.
-pub(super) async fn begin(
-    server: &Server,
-    key: SessionKey,
-    question: Question,
-) -> Result<Asked, Response> {
+async fn begin(server: &Server, key: SessionKey, question: Question) -> Result<Asked, Response> {
     let (parts, live) = (server.parts.clone(), Live::default());
     let origin = Origin::Outside {
         prompt: question.prompt,

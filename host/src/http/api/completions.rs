@@ -3,15 +3,15 @@
 //! The agent has tools and a model of its own: sampling options and functions in the request are
 //! not looked at.
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::super::Server;
-use super::ask::{self, Question, problem, tokens};
+use super::ask::{self, Question, tokens};
 use super::chat::{Chat, Said};
 use super::stream::{self, Wire};
-use super::{content, failure, invalid, json_answer, place};
+use super::{content, invalid};
 use crate::agent::RunOutcome;
 use crate::config::Config;
 
@@ -30,31 +30,19 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     given: &Map<String, Value>,
 ) -> Result<Response, Response> {
-    let text = |name: &str| given.get(name).and_then(Value::as_str);
-    let refused = |why: String| invalid(&why);
-    let model = text("model").filter(|model| !model.trim().is_empty());
-    let question = question(config, given).map_err(refused)?;
-    let agent = place::agent(config, headers, model).map_err(refused)?;
+    let question = question(config, given).map_err(|why| invalid(&why))?;
+    let asked = ask::asked(server, config, (headers, given), KIND, question).await?;
     let clock = &server.parts.clock;
-    let key = place::session(config, headers, &agent, KIND, text("user"), clock);
-    let asked = ask::begin(server, key.map_err(refused)?, question).await?;
     let said = Shape {
         id: format!("chatcmpl_{}", clock.uuid()),
         created: clock.now_ms() / 1_000,
-        model: model.unwrap_or("openclaw").to_owned(),
+        model: ask::model(given).unwrap_or("openclaw").to_owned(),
         with_usage: given
             .get("stream_options")
             .and_then(|options| options.get("include_usage"))
             == Some(&Value::Bool(true)),
     };
-    if given.get("stream") == Some(&Value::Bool(true)) {
-        return Ok(stream::answer(asked, said).await);
-    }
-    let outcome = asked.whole().await;
-    match problem(&outcome) {
-        None => Ok(json_answer(StatusCode::OK, &said.whole(&outcome))),
-        Some((status, kind, why)) => Err(failure(status, kind, &why)),
-    }
+    stream::told(asked, given, said).await
 }
 
 fn question(config: &Config, given: &Map<String, Value>) -> Result<Question, String> {
@@ -92,21 +80,6 @@ struct Shape {
 }
 
 impl Shape {
-    fn whole(&self, outcome: &RunOutcome) -> Value {
-        json!({
-            "id": self.id,
-            "object": "chat.completion",
-            "created": self.created,
-            "model": self.model,
-            "choices": [{
-                "index": 0,
-                "message": { "role": "assistant", "content": outcome.text },
-                "finish_reason": reason(outcome),
-            }],
-            "usage": usage(outcome),
-        })
-    }
-
     fn chunk(&self, choices: Value) -> Value {
         json!({
             "id": self.id,
@@ -141,6 +114,21 @@ fn data(value: &Value) -> String {
 const DONE: &str = "data: [DONE]\n\n";
 
 impl Wire for Shape {
+    fn whole(&self, outcome: &RunOutcome) -> Value {
+        json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": [{
+                "index": 0,
+                "message": { "role": "assistant", "content": outcome.text },
+                "finish_reason": reason(outcome),
+            }],
+            "usage": usage(outcome),
+        })
+    }
+
     fn begin(&mut self) -> String {
         let choice = json!([{ "index": 0, "delta": { "role": "assistant" } }]);
         data(&self.chunk(choice))

@@ -1,14 +1,14 @@
 //! `POST /v1/responses`: the same agent in the newer shape of OpenAI's clients.
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::super::Server;
-use super::ask::{self, Question, problem, tokens};
+use super::ask::{self, Question, tokens};
 use super::chat::{Chat, Said};
 use super::stream::{self, Wire};
-use super::{content, failure, invalid, json_answer, place};
+use super::{content, invalid};
 use crate::agent::RunOutcome;
 use crate::agent::runner::Usage;
 use crate::config::Config;
@@ -28,32 +28,17 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     given: &Map<String, Value>,
 ) -> Result<Response, Response> {
-    let text = |name: &str| given.get(name).and_then(Value::as_str);
-    let refused = |why: String| invalid(&why);
-    let model = text("model").filter(|model| !model.trim().is_empty());
-    let question = question(config, given).map_err(refused)?;
-    let agent = place::agent(config, headers, model).map_err(refused)?;
+    let question = question(config, given).map_err(|why| invalid(&why))?;
+    let asked = ask::asked(server, config, (headers, given), KIND, question).await?;
     let clock = &server.parts.clock;
-    let key = place::session(config, headers, &agent, KIND, text("user"), clock);
-    let asked = ask::begin(server, key.map_err(refused)?, question).await?;
     let said = Shape {
         id: format!("resp_{}", clock.uuid()),
         item: format!("msg_{}", clock.uuid()),
         created: clock.now_ms() / 1_000,
-        model: model.unwrap_or("openclaw").to_owned(),
+        model: ask::model(given).unwrap_or("openclaw").to_owned(),
         text: String::new(),
     };
-    if given.get("stream") == Some(&Value::Bool(true)) {
-        return Ok(stream::answer(asked, said).await);
-    }
-    let outcome = asked.whole().await;
-    match problem(&outcome) {
-        None => {
-            let whole = said.whole("completed", &outcome.text, tokens(&outcome));
-            Ok(json_answer(StatusCode::OK, &whole))
-        }
-        Some((status, kind, why)) => Err(failure(status, kind, &why)),
-    }
+    stream::told(asked, given, said).await
 }
 
 fn question(config: &Config, given: &Map<String, Value>) -> Result<Question, String> {
@@ -146,7 +131,7 @@ impl Shape {
         })
     }
 
-    fn whole(&self, status: &str, text: &str, tokens: Usage) -> Value {
+    fn ended(&self, status: &str, text: &str, tokens: Usage) -> Value {
         self.response(status, json!([self.message(status, text)]), tokens)
     }
 
@@ -194,6 +179,10 @@ fn part(text: &str) -> Value {
 const DONE: &str = "data: [DONE]\n\n";
 
 impl Wire for Shape {
+    fn whole(&self, outcome: &RunOutcome) -> Value {
+        self.ended("completed", &outcome.text, tokens(outcome))
+    }
+
     fn begin(&mut self) -> String {
         let begun = |kind: &str| {
             let response = self.response("in_progress", json!([]), Usage::default());
@@ -212,7 +201,7 @@ impl Wire for Shape {
 
     fn end(&mut self, outcome: &RunOutcome) -> String {
         let text = self.text.as_str();
-        let response = self.whole("completed", text, tokens(outcome));
+        let response = self.ended("completed", text, tokens(outcome));
         self.about_part("response.output_text.done", "text", text.into())
             + &self.about_part("response.content_part.done", "part", part(text))
             + &self.about_item("response.output_item.done", self.message("completed", text))

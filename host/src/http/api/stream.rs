@@ -10,14 +10,17 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use serde_json::{Map, Value};
 
 use super::ask::{Asked, Piece, problem};
-use super::failure;
+use super::{failure, json_answer};
 use crate::agent::RunOutcome;
 use crate::limits::{STREAM_HEAD_WAIT, STREAM_KEEP_ALIVE};
 
 /// What an interface writes.
 pub(super) trait Wire: Send + 'static {
+    /// The answer as one.
+    fn whole(&self, outcome: &RunOutcome) -> Value;
     /// Before the first word.
     fn begin(&mut self) -> String;
     /// More words.
@@ -36,8 +39,24 @@ struct Streaming<W> {
     over: bool,
 }
 
+/// The response to a request, in pieces if it asks for that.
+pub(super) async fn told(
+    asked: Asked,
+    given: &Map<String, Value>,
+    wire: impl Wire,
+) -> Result<Response, Response> {
+    if given.get("stream") == Some(&Value::Bool(true)) {
+        return Ok(answer(asked, wire).await);
+    }
+    let outcome = asked.whole().await;
+    match problem(&outcome) {
+        None => Ok(json_answer(StatusCode::OK, &wire.whole(&outcome))),
+        Some((status, kind, why)) => Err(failure(status, kind, &why)),
+    }
+}
+
 /// The response to a streamed request.
-pub(super) async fn answer(mut asked: Asked, wire: impl Wire) -> Response {
+async fn answer(mut asked: Asked, wire: impl Wire) -> Response {
     let first = tokio::time::timeout(STREAM_HEAD_WAIT, asked.next());
     let next = first.await.ok();
     if let Some(Piece::End(outcome)) = &next

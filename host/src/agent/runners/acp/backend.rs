@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::agent::runner::RunnerError;
+use crate::agent::runners::process;
 use crate::config::{Config, Secret};
 
 /// One backend, settings over built-in values.
@@ -44,26 +45,13 @@ pub fn exists(config: &Config, id: &str) -> bool {
 /// # Errors
 /// [`RunnerError`] that names the wrong setting.
 pub fn find(config: &Config, id: &str) -> Result<Option<Backend>, RunnerError> {
-    let wrong = |place: &str, why: &str| {
-        RunnerError::new(format!("agents.defaults.acpBackends.{place}: {why}"))
-    };
-    let configured = config.agents.defaults.acp_backends.get(id);
-    let mut settings = match (built_in(id), configured) {
-        (Some(Value::Object(settings)), _) => settings,
-        (_, Some(_)) => Map::new(),
-        (_, None) => return Ok(None),
-    };
-    match configured {
-        Some(Value::Object(own)) => settings.extend(own.clone()),
-        Some(_) => return Err(wrong(id, "an object is needed")),
-        None => {}
-    }
-    let backend: Backend = serde_path_to_error::deserialize(Value::Object(settings))
-        .map_err(|e| wrong(&format!("{id}.{}", e.path()), &e.inner().to_string()))?;
-    if backend.command.trim().is_empty() {
-        return Err(wrong(id, "command is empty"));
-    }
-    Ok(Some(backend))
+    let (place, configured) = (
+        ("acpBackends", id),
+        config.agents.defaults.acp_backends.get(id),
+    );
+    process::settings(place, built_in(id), configured, |backend: &Backend| {
+        &backend.command
+    })
 }
 
 #[cfg(test)]

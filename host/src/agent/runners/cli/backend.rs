@@ -4,9 +4,10 @@
 //! that no text of a person or program can be read as an option.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::agent::runner::RunnerError;
+use crate::agent::runners::process;
 use crate::config::Config;
 use crate::limits;
 
@@ -177,26 +178,10 @@ fn configured<'a>(config: &'a Config, id: &str) -> Option<&'a Value> {
 /// # Errors
 /// [`RunnerError`] that names the wrong setting.
 pub fn find(config: &Config, id: &str) -> Result<Option<Backend>, RunnerError> {
-    let mut settings = match built_in(id) {
-        Some(Value::Object(settings)) => settings,
-        _ if configured(config, id).is_none() => return Ok(None),
-        _ => Map::new(),
-    };
-    match configured(config, id) {
-        Some(Value::Object(own)) => settings.extend(own.clone()),
-        Some(_) => return Err(wrong(id, "an object is needed")),
-        None => {}
-    }
-    let backend: Backend = serde_path_to_error::deserialize(Value::Object(settings))
-        .map_err(|e| wrong(&format!("{id}.{}", e.path()), &e.inner().to_string()))?;
-    if backend.command.trim().is_empty() {
-        return Err(wrong(id, "command is empty"));
-    }
-    Ok(Some(backend))
-}
-
-fn wrong(place: &str, why: &str) -> RunnerError {
-    RunnerError::new(format!("agents.defaults.cliBackends.{place}: {why}"))
+    let (place, configured) = (("cliBackends", id), configured(config, id));
+    process::settings(place, built_in(id), configured, |backend: &Backend| {
+        &backend.command
+    })
 }
 
 /// One call of a program.
